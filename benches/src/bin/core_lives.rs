@@ -1,0 +1,145 @@
+//! Lives of jobs through the pure core: how many a second, how the cost grows with what waits, and how much memory a
+//! waiting job takes.
+//!
+//! `cargo run --release -p trainyard-benches --bin core_lives`
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use trainyard_core::{
+    Abilities, Class, Command, JobId, Kind, ModelId, NodeId, Placement, QueueName, QueueSettings, Resources,
+    Run, RunEnd, Subject, Submission, Timestamp, Trained, Yard,
+};
+
+const LIVES: u128 = 300_000;
+
+fn main() {
+    println!("waiting jobs   lives per CPU second (decide + apply)   target");
+    let mut costs = Vec::new();
+    let only: Option<u128> = std::env::args().nth(1).and_then(|word| word.parse().ok());
+    for waiting in [1_000_u128, 100_000, 1_000_000]
+        .into_iter()
+        .filter(|waiting| only.is_none_or(|only| only == *waiting))
+    {
+        let before = resident_bytes();
+        let mut world = World::with_waiting(waiting);
+        let grown = resident_bytes().saturating_sub(before);
+        let best = (0..5).map(|_| world.live(LIVES / 5)).fold(0.0, f64::max);
+        costs.push(1.0 / best);
+        let target = if waiting == 100_000 { ">= 300,000" } else { "" };
+        println!("{waiting:>12}   {best:>34.0}   {target}");
+        if waiting == 1_000_000 {
+            #[expect(clippy::cast_precision_loss, reason = "a figure to read")]
+            let each = grown as f64 / waiting as f64;
+            println!(
+                "memory of a waiting job without parameters: {each:.0} bytes (target <= 400; resident set)"
+            );
+        }
+    }
+    if only.is_some() {
+        return;
+    }
+    println!("cost per life at 1,000,000 waiting / at 1,000: {:.2} (target <= 2.5)", costs[2] / costs[0]);
+}
+
+struct World {
+    yard: Yard,
+    class: Arc<Class>,
+    now: i64,
+    next: u128,
+    running: Run,
+}
+
+impl World {
+    fn with_waiting(waiting: u128) -> Self {
+        let kind = Kind::new("bench").expect("a name");
+        let class = Arc::new(Class::new(kind.clone(), QueueName::new("bench").expect("a name")));
+        let mut yard = Yard::default();
+        let kinds = [(kind, Placement::InProcess)].into();
+        let abilities = Abilities { kinds, capacity: Resources::slots(1) };
+        let at = Timestamp::from_millis(0);
+        yard.handle(at, &Command::JoinNode { node: NodeId::from_u128(1), abilities }).expect("a node joins");
+        let settings = QueueSettings { waiting_max: 2_000_000, ..QueueSettings::default() };
+        yard.handle(at, &Command::ConfigureQueue { queue: class.queue.clone(), settings })
+            .expect("a bigger queue");
+        let mut world = Self {
+            yard,
+            class,
+            now: 0,
+            next: 0,
+            running: Run { job: JobId::from_u128(0), lease: Default::default() },
+        };
+        for _ in 0..=waiting {
+            let submit = world.submission();
+            world.send(&submit);
+        }
+        world.running = world.find_running();
+        world
+    }
+
+    /// So many lives: submit one, finish the one that runs, whereupon the next starts. Lives per second; making the
+    /// commands does not count.
+    fn live(&mut self, lives: u128) -> f64 {
+        let submits: Vec<Command> = (0..lives).map(|_| self.submission()).collect();
+        let start = cpu_seconds();
+        for submit in &submits {
+            self.send(submit);
+            let end =
+                RunEnd::Completed { trained: Trained::default(), model: ModelId::from_u128(0), last: None };
+            let finish = Command::Finish { run: self.running, end };
+            let handled = self.yard.handle(Timestamp::from_millis(self.now), &finish).expect("it runs");
+            self.running = started(&handled.facts).expect("the next one starts");
+            black_box(&handled);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a figure to read")]
+        let lives = lives as f64;
+        lives / (cpu_seconds() - start)
+    }
+
+    fn submission(&mut self) -> Command {
+        self.next += 1;
+        // As UUIDs of version 7, which the runtime draws: the time in front, spread bits behind. Subjects are spread.
+        let spread = self.next.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        let id = JobId::from_u128((self.next << 80) | (spread >> 48));
+        let subject = Subject::new(format!("index/{}", JobId::from_u128(spread))).expect("a name");
+        Command::Submit(Arc::new(Submission::new(id, subject, Arc::clone(&self.class))))
+    }
+
+    fn send(&mut self, submit: &Command) {
+        self.now += 1;
+        black_box(self.yard.handle(Timestamp::from_millis(self.now), submit).expect("it is let in"));
+        if self.now % 30_000 == 0 {
+            let node = NodeId::from_u128(1);
+            let epoch = self.yard.node(node).expect("it has joined").epoch;
+            self.yard
+                .handle(Timestamp::from_millis(self.now), &Command::RenewNode { node, epoch })
+                .expect("it is here");
+        }
+    }
+
+    fn find_running(&self) -> Run {
+        let job = self.yard.occupying().next().expect("one runs");
+        Run { job: job.id, lease: job.running().expect("it runs").lease }
+    }
+}
+
+fn started(facts: &[trainyard_core::Fact]) -> Option<Run> {
+    facts.iter().find_map(|fact| match &fact.event {
+        trainyard_core::Event::Started { job, lease, .. } => Some(Run { job: *job, lease: *lease }),
+        _ => None,
+    })
+}
+
+/// The time this thread has been on a core: what others do on this machine does not count.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")
+        .expect("Linux tells how long a thread has run");
+    let nanos: u64 =
+        stat.split_whitespace().next().and_then(|word| word.parse().ok()).expect("nanoseconds come first");
+    std::time::Duration::from_nanos(nanos).as_secs_f64()
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4_096
+}

@@ -1,0 +1,490 @@
+//! A request to train a subject, and what has become of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::contest::{Contest, ContestPlan};
+use crate::{
+    Attempt, Epoch, IdempotencyKey, JobId, Kind, Lease, Mark, ModelId, NodeId, Order, PerformanceWindow,
+    Placement, Priority, Promotion, QueueName, Reason, Reference, Registry, Resources, RetryPolicy, Score,
+    StallRule, Subject, Timestamp,
+};
+
+/// What a trainer is told, as bytes that only it understands.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Parameters(Arc<[u8]>);
+
+/// Parameters beyond their bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("parameters of {bytes} bytes are longer than {max} bytes", max = Parameters::BYTES_MAX)]
+pub struct ParametersTooLong {
+    /// How long they are.
+    pub bytes: usize,
+}
+
+impl Parameters {
+    /// The most there may be, in bytes. What is bigger belongs in a file, with its path here.
+    pub const BYTES_MAX: usize = 1 << 20;
+
+    /// Takes bytes in.
+    ///
+    /// # Errors
+    /// [`ParametersTooLong`] beyond [`Parameters::BYTES_MAX`].
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Result<Self, ParametersTooLong> {
+        let bytes = bytes.into();
+        if bytes.len() > Self::BYTES_MAX {
+            return Err(ParametersTooLong { bytes: bytes.len() });
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Parameters {
+    /// The length only: parameters may hold what no log should.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Parameters({} bytes)", self.0.len())
+    }
+}
+
+/// What is done with a submission whose subject has unfinished work already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum Admission {
+    /// Run again after it, as often as asked.
+    #[default]
+    Queue,
+    /// Hand back the job that is there.
+    Join,
+    /// At most one more run after the present one, with the newest parameters.
+    Trail,
+    /// Say no.
+    Refuse,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum Admitted {
+    /// It is a new job.
+    New,
+    /// It was handed the unfinished job of its subject.
+    Joined,
+    /// It is, or has become part of, the one run after the present one.
+    Trailing,
+    /// The same request was made before, under the same idempotency key; this is the job of that time.
+    Repeated,
+}
+
+/// How long a job may take. Each limit may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Limits {
+    /// The running time of all its attempts together. Default: none.
+    pub time: Option<Duration>,
+    /// How long it may wait for its first start. Default: none.
+    pub queue_time: Option<Duration>,
+    /// How much it must gain in which time, each candidate for itself. Default: none.
+    pub stall: Option<StallRule>,
+    /// How long a trainer that was asked to stop may take to do so. After that it is fenced off, its slot is
+    /// given away, and the stuck thread is reported. Default: 30 seconds.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: None, queue_time: None, stall: None, grace: Duration::from_secs(30) }
+    }
+}
+
+/// What many jobs have in common. The yard keeps one copy of each.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Class {
+    /// Which sort of training it is.
+    pub kind: Kind,
+    /// The line it waits in.
+    pub queue: QueueName,
+    /// What it needs of a node, all or nothing.
+    pub resources: Resources,
+    /// How long it may take.
+    pub limits: Limits,
+    /// What happens after a failure. Contests do not retry: a candidate that fails is out.
+    pub retry: RetryPolicy,
+    /// The set its model belongs to; `None` for the subject's own.
+    pub registry: Option<Registry>,
+    /// Whether its model becomes the active one.
+    pub promotion: Promotion,
+}
+
+impl Class {
+    /// A class with the defaults for everything but kind and queue.
+    #[must_use]
+    pub fn new(kind: Kind, queue: QueueName) -> Self {
+        Self {
+            kind,
+            queue,
+            resources: Resources::default(),
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            registry: None,
+            promotion: Promotion::default(),
+        }
+    }
+}
+
+/// A request to train a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The id the job gets, made by the caller.
+    pub job: JobId,
+    /// What gets trained.
+    pub subject: Subject,
+    /// What it shares with others of its sort.
+    pub class: Arc<Class>,
+    /// What the trainer is told.
+    pub parameters: Parameters,
+    /// How much it matters.
+    pub priority: Priority,
+    /// What is done when the subject has unfinished work.
+    pub admission: Admission,
+    /// Not to be started earlier.
+    pub not_before: Option<Timestamp>,
+    /// Makes a request that is sent twice one job.
+    pub key: Option<IdempotencyKey>,
+    /// How much there is to train on, for retrain rules and lineage.
+    pub watermark: Option<u64>,
+    /// The algorithms that compete; `None` for a job with one trainer.
+    pub contest: Option<Arc<ContestPlan>>,
+}
+
+impl Submission {
+    /// A plain request.
+    #[must_use]
+    pub fn new(job: JobId, subject: Subject, class: Arc<Class>) -> Self {
+        Self {
+            job,
+            subject,
+            class,
+            parameters: Parameters::default(),
+            priority: Priority::default(),
+            admission: Admission::default(),
+            not_before: None,
+            key: None,
+            watermark: None,
+            contest: None,
+        }
+    }
+}
+
+/// How a job ended. Final, written once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum Outcome {
+    /// It did what it was asked to.
+    Completed {
+        /// What it made; `None` when it found nothing to do.
+        model: Option<ModelId>,
+    },
+    /// It took too long.
+    TimedOut(TimedOut),
+    /// It gained too little in the agreed time.
+    Stalled,
+    /// Somebody took it back.
+    Cancelled {
+        /// Why.
+        reason: Reason,
+    },
+    /// It broke.
+    Failed {
+        /// Of what.
+        reason: Reason,
+    },
+    /// Another candidate won.
+    Superseded,
+}
+
+impl Outcome {
+    /// Whether it did what it was asked to.
+    #[must_use]
+    pub const fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed { .. })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed { model: Some(model) } => write!(f, "completed with model {model}"),
+            Self::Completed { model: None } => f.write_str("completed: nothing to do"),
+            Self::TimedOut(TimedOut::Running) => f.write_str("timed out"),
+            Self::TimedOut(TimedOut::Waiting) => f.write_str("timed out while waiting"),
+            Self::Stalled => f.write_str("stalled"),
+            Self::Cancelled { reason } => write!(f, "cancelled: {reason}"),
+            Self::Failed { reason } => write!(f, "failed: {reason}"),
+            Self::Superseded => f.write_str("superseded"),
+        }
+    }
+}
+
+/// Which time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum TimedOut {
+    /// That for running.
+    Running,
+    /// That for waiting.
+    Waiting,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// In line.
+    Waiting(Waiting),
+    /// At work.
+    Running(Box<Running>),
+    /// Over.
+    Finished(Box<Finished>),
+}
+
+/// A job in line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Not to be started earlier.
+    pub not_before: Timestamp,
+    /// Why nobody may start it until an operator releases it.
+    pub held: Option<Reason>,
+}
+
+/// A job at work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Since when.
+    pub started_at: Timestamp,
+    /// The right to write for this attempt; candidates have leases of their own.
+    pub lease: Lease,
+    /// On which node.
+    pub node: NodeId,
+    /// In which life of that node.
+    pub epoch: Epoch,
+    /// Inside or outside of the node's process.
+    pub placement: Placement,
+    /// Whether the node that started it still has hold of it.
+    pub contact: Contact,
+    /// The leases whose threads or processes may be at work.
+    pub live: Vec<Lease>,
+}
+
+/// Whether an attempt's node has hold of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub enum Contact {
+    /// It has.
+    Held,
+    /// The node was restarted; its executor has not yet said what became of the attempt.
+    Recovering,
+}
+
+/// A job that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Timestamp,
+    /// What of it still occupies slots and subject.
+    pub draining: Option<Draining>,
+}
+
+/// A trainer that was asked to stop and has not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draining {
+    /// Where it works.
+    pub node: NodeId,
+    /// In which life of that node.
+    pub epoch: Epoch,
+    /// The leases whose threads may still be at work.
+    pub live: Vec<Lease>,
+    /// When they are given up.
+    pub deadline: Timestamp,
+}
+
+/// The last point from which a run can go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Where it is.
+    pub reference: Reference,
+    /// The step it was taken at.
+    pub step: u64,
+}
+
+/// What a run has shown so far; it stays over interruptions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The newest step that was reported durably.
+    pub step: u64,
+    /// The newest performances.
+    pub window: PerformanceWindow,
+    /// What must be outdone, when there is a stall rule.
+    pub mark: Option<Mark>,
+    /// From where it can go on.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl Standing {
+    pub(crate) fn report(
+        &mut self,
+        rule: Option<&StallRule>,
+        at: Timestamp,
+        step: u64,
+        performance: Option<Score>,
+    ) {
+        self.step = step;
+        if let Some(performance) = performance {
+            self.window.push(performance);
+        }
+        if let (Some(rule), Some(mark)) = (rule, &mut self.mark) {
+            *mark = rule.mark(*mark, at, step, performance);
+        }
+    }
+
+    /// The clock of the stall rule starts when a run does; the value to outdo is kept.
+    pub(crate) fn start(&mut self, rule: Option<&StallRule>, now: Timestamp) {
+        self.mark = rule.map(|_| self.mark.map_or(Mark::start(now), |mark| mark.resume(now)));
+    }
+}
+
+/// What is rarely there, so that a waiting job stays small.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// The key it was submitted under.
+    pub key: Option<IdempotencyKey>,
+    /// How much there was to train on.
+    pub watermark: Option<u64>,
+    /// What it has shown.
+    pub standing: Standing,
+    /// The algorithms that compete.
+    pub contest: Option<Contest>,
+}
+
+/// One request to train a subject, and what has become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Its place in the order of submission.
+    pub order: Order,
+    /// What gets trained.
+    pub subject: Subject,
+    /// What it shares with others of its sort.
+    pub class: Arc<Class>,
+    /// What the trainer is told.
+    pub parameters: Parameters,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The running time of its past attempts.
+    pub ran: Duration,
+    /// How many attempts have been started.
+    pub attempts: Attempt,
+    /// How many of them were tries after a failure.
+    pub retries: u32,
+    /// Interruptions since the last new checkpoint.
+    pub interruptions: u8,
+    /// How much it matters.
+    pub priority: Priority,
+    /// What is rarely there.
+    pub extras: Option<Box<Extras>>,
+}
+
+impl Job {
+    /// After so many interruptions without a newer checkpoint a job is held.
+    pub const INTERRUPTIONS_MAX: u8 = 3;
+
+    /// The set its model belongs to.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.class.registry.clone().unwrap_or_else(|| Registry::from(&self.subject))
+    }
+
+    /// Whether it has an outcome.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished(_))
+    }
+
+    /// Its outcome, if it has one.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Finished(finished) => Some(&finished.outcome),
+            Phase::Waiting(_) | Phase::Running(_) => None,
+        }
+    }
+
+    /// The running attempt, if there is one.
+    #[must_use]
+    pub fn running(&self) -> Option<&Running> {
+        match &self.phase {
+            Phase::Running(running) => Some(running),
+            Phase::Waiting(_) | Phase::Finished(_) => None,
+        }
+    }
+
+    /// The attempt that is being stopped beside the outcome, if there is one.
+    #[must_use]
+    pub fn draining(&self) -> Option<&Draining> {
+        match &self.phase {
+            Phase::Finished(finished) => finished.draining.as_ref(),
+            Phase::Waiting(_) | Phase::Running(_) => None,
+        }
+    }
+
+    /// The contest, if it is one.
+    #[must_use]
+    pub fn contest(&self) -> Option<&Contest> {
+        self.extras.as_ref()?.contest.as_ref()
+    }
+
+    /// What it has shown, unless it is a contest or has shown nothing.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Standing> {
+        self.extras.as_ref().map(|extras| &extras.standing)
+    }
+
+    /// How much there was to train on.
+    #[must_use]
+    pub fn watermark(&self) -> Option<u64> {
+        self.extras.as_ref()?.watermark
+    }
+
+    /// The key it was submitted under.
+    #[must_use]
+    pub fn key(&self) -> Option<&IdempotencyKey> {
+        self.extras.as_ref()?.key.as_ref()
+    }
+
+    /// How long it has run, all attempts together.
+    #[must_use]
+    pub fn ran_until(&self, now: Timestamp) -> Duration {
+        self.ran
+            .saturating_add(self.running().map_or(Duration::ZERO, |running| now.since(running.started_at)))
+    }
+
+    /// When its time for running is over, while it runs under such a limit.
+    #[must_use]
+    pub fn time_limit_at(&self) -> Option<Timestamp> {
+        let left = self.class.limits.time?.saturating_sub(self.ran);
+        Some(self.running()?.started_at.after(left))
+    }
+
+    pub(crate) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+}

@@ -1,0 +1,250 @@
+//! What runs say, and how they end.
+
+use std::sync::Arc;
+
+use crate::contest::exhausted;
+use crate::fact::Interruption;
+use crate::{
+    Answer, Checkpoint, Contest, Event, Fact, Failure, Job, Lease, Model, ModelId, Outcome, Phase, Reason,
+    Rejection, Release, Run, RunEnd, Running, Score, Timestamp, Trained,
+};
+
+use super::decide::interrupted;
+use super::timers::finished_with;
+use super::{Ruling, Yard};
+
+impl Yard {
+    pub(super) fn decide_report(
+        &self,
+        now: Timestamp,
+        run: Run,
+        step: u64,
+        performance: Option<Score>,
+    ) -> Result<Ruling, Rejection> {
+        let (job, _) = self.at_work(run)?;
+        let reached =
+            job.contest().is_some_and(|contest| performance.is_some_and(|value| value >= contest.target));
+        if reached {
+            return Err(Rejection::TargetReached(job.id));
+        }
+        let Run { job: id, lease } = run;
+        let mut facts = vec![Fact { at: now, event: Event::Reported { job: id, lease, step, performance } }];
+        if let Some(contest) = job.contest().filter(|contest| contest.median.is_some()) {
+            let mut after = contest.clone();
+            after.report(lease, job.class.limits.stall.as_ref(), now, step, performance);
+            if after.falls_behind(lease) {
+                facts.extend(self.end_candidate(now, job, lease, exhausted(), None));
+            }
+        }
+        Ok(Ruling { facts, answer: Answer::Done })
+    }
+
+    pub(super) fn decide_checkpoint(
+        &self,
+        now: Timestamp,
+        run: Run,
+        checkpoint: &Checkpoint,
+    ) -> Result<Ruling, Rejection> {
+        let (job, _) = self.at_work(run)?;
+        let event = Event::Checkpointed { job: job.id, lease: run.lease, checkpoint: checkpoint.clone() };
+        Ok(Ruling { facts: vec![Fact { at: now, event }], answer: Answer::Done })
+    }
+
+    pub(super) fn decide_finish(&self, now: Timestamp, run: Run, end: &RunEnd) -> Result<Ruling, Rejection> {
+        let job = self.job(run.job).ok_or(Rejection::NoJob(run.job))?;
+        let facts = match &job.phase {
+            Phase::Running(running) if running.live.contains(&run.lease) => match job.contest() {
+                None => self.end_single(now, job, run.lease, end),
+                Some(contest) => self.end_part(now, job, running, contest, run.lease, end),
+            },
+            Phase::Finished(over)
+                if over.draining.as_ref().is_some_and(|left| left.live.contains(&run.lease)) =>
+            {
+                vec![released(now, job, run.lease)]
+            }
+            Phase::Waiting(_) | Phase::Running(_) | Phase::Finished(_) => return Err(fenced(run)),
+        };
+        let mut outcome = job.outcome().cloned();
+        for fact in &facts {
+            if let Event::Finished { outcome: now_over, .. } = &fact.event {
+                outcome = Some(now_over.clone());
+            }
+        }
+        Ok(Ruling { facts, answer: Answer::Ended { outcome } })
+    }
+
+    /// The end of the one run of a job.
+    fn end_single(&self, now: Timestamp, job: &Job, lease: Lease, end: &RunEnd) -> Vec<Fact> {
+        match end {
+            RunEnd::Completed { trained, model, last } => {
+                let mut facts: Vec<Fact> =
+                    last.map(|last| reported(now, job, lease, last)).into_iter().collect();
+                let (model, registered) = self.register(now, job, *model, trained);
+                facts.extend(registered);
+                facts.push(finished_with(now, job, Outcome::Completed { model }, Some(lease)));
+                facts
+            }
+            RunEnd::Failed(failure) => vec![self.retry_or_fail(now, job, lease, failure)],
+            RunEnd::Interrupted { reason } => interrupted(now, job, now, Interruption::Orderly, reason),
+            RunEnd::Stopped => {
+                interrupted(now, job, now, Interruption::Orderly, &Reason::new("it was told to stop"))
+            }
+        }
+    }
+
+    fn retry_or_fail(&self, now: Timestamp, job: &Job, lease: Lease, failure: &Failure) -> Fact {
+        let reason = failure.reason.clone();
+        match job.class.retry.next_try(job.retries, failure) {
+            Some(wait) => {
+                let ran = job.running().map(|running| now.since(running.started_at)).unwrap_or_default();
+                Fact {
+                    at: now,
+                    event: Event::Retried { job: job.id, reason, not_before: now.after(wait), ran },
+                }
+            }
+            None => finished_with(now, job, Outcome::Failed { reason }, Some(lease)),
+        }
+    }
+
+    /// The end of one candidate's run.
+    fn end_part(
+        &self,
+        now: Timestamp,
+        job: &Job,
+        running: &Running,
+        contest: &Contest,
+        lease: Lease,
+        end: &RunEnd,
+    ) -> Vec<Fact> {
+        if contest.by_lease(lease).is_none() {
+            // It was put out before; now its thread has noticed.
+            return self.release_part(now, job, running, lease);
+        }
+        match end {
+            RunEnd::Completed { trained, model, last } => {
+                let reached = last.is_some_and(|(_, value)| value >= contest.target);
+                let mut facts: Vec<Fact> =
+                    last.map(|last| reported(now, job, lease, last)).into_iter().collect();
+                if reached {
+                    facts.extend(self.win(now, job, lease, *model, trained));
+                } else {
+                    facts.extend(self.end_candidate(now, job, lease, exhausted(), Some(lease)));
+                }
+                facts
+            }
+            RunEnd::Failed(failure) => {
+                let outcome = Outcome::Failed { reason: failure.reason.clone() };
+                self.end_candidate(now, job, lease, outcome, Some(lease))
+            }
+            RunEnd::Interrupted { .. } | RunEnd::Stopped => self.release_part(now, job, running, lease),
+        }
+    }
+
+    /// In one step: the winner completes, the champion is registered, everybody else who was still in is superseded.
+    fn win(&self, now: Timestamp, job: &Job, lease: Lease, model: ModelId, trained: &Trained) -> Vec<Fact> {
+        let (model, mut facts) = self.register(now, job, model, trained);
+        let outcome = Outcome::Completed { model };
+        facts.push(Fact {
+            at: now,
+            event: Event::CandidateEnded { job: job.id, lease, outcome: outcome.clone() },
+        });
+        facts.push(finished_with(now, job, outcome, Some(lease)));
+        facts
+    }
+
+    /// One candidate is out; if it was the last, so is the contest. `released` is its run, if that has stopped too.
+    pub(super) fn end_candidate(
+        &self,
+        now: Timestamp,
+        job: &Job,
+        lease: Lease,
+        outcome: Outcome,
+        released: Option<Lease>,
+    ) -> Vec<Fact> {
+        let ended = Event::CandidateEnded { job: job.id, lease, outcome: outcome.clone() };
+        let mut facts = vec![Fact { at: now, event: ended }];
+        let verdict = job.contest().and_then(|contest| {
+            let mut after = contest.clone();
+            after.end(lease, outcome, now);
+            after.verdict()
+        });
+        match (verdict, released, job.running()) {
+            (Some(verdict), _, _) => facts.push(finished_with(now, job, verdict, released)),
+            (None, Some(lease), Some(running)) => facts.extend(self.release_part(now, job, running, lease)),
+            (None, _, _) => {}
+        }
+        facts
+    }
+
+    /// One run of a contest has stopped; if it was the last and somebody is still to run, the contest is interrupted.
+    fn release_part(&self, now: Timestamp, job: &Job, running: &Running, lease: Lease) -> Vec<Fact> {
+        let mut facts = vec![released(now, job, lease)];
+        if running.live.iter().all(|live| *live == lease) {
+            let reason = Reason::new("its candidates were told to stop");
+            facts.extend(interrupted(now, job, now, Interruption::Orderly, &reason));
+        }
+        facts
+    }
+
+    /// The model of a completed job in its registry, promoted or not, and what has to make room for it.
+    fn register(
+        &self,
+        now: Timestamp,
+        job: &Job,
+        id: ModelId,
+        trained: &Trained,
+    ) -> (Option<ModelId>, Vec<Fact>) {
+        let Some(artifact) = &trained.artifact else {
+            return (None, vec![]);
+        };
+        let registry = job.registry();
+        let active = self.active_model(&registry);
+        let model = Arc::new(Model {
+            id,
+            registry: registry.clone(),
+            subject: job.subject.clone(),
+            job: job.id,
+            parent: active.map(|active| active.id),
+            artifact: artifact.clone(),
+            metrics: trained.metrics.clone(),
+            watermark: job.watermark(),
+            at: now,
+        });
+        let promoted = job.class.promotion.promotes(&trained.metrics, active.map(|active| &active.metrics));
+        let stays = if promoted { Some(id) } else { active.map(|active| active.id) };
+        let all =
+            || self.models(&registry).map(|model| model.id).chain([id]).filter(|model| Some(*model) != stays);
+        let too_many = all().count().saturating_sub(self.settings.models_max as usize);
+        let forgotten: Vec<ModelId> = all().filter(|model| *model != id).take(too_many).collect();
+
+        let mut events = vec![Event::ModelRegistered { model }];
+        if promoted {
+            events.push(Event::ModelActivated { registry: registry.clone(), model: id });
+        }
+        if !forgotten.is_empty() {
+            events.push(Event::ModelsForgotten { models: forgotten });
+        }
+        (Some(id), events.into_iter().map(|event| Fact { at: now, event }).collect())
+    }
+
+    /// The job of a run that may still write.
+    pub(super) fn at_work(&self, run: Run) -> Result<(&Job, &Running), Rejection> {
+        let job = self.job(run.job).ok_or(Rejection::NoJob(run.job))?;
+        let running = job.running().filter(|running| running.live.contains(&run.lease)).ok_or(fenced(run))?;
+        let is_out = job.contest().is_some_and(|contest| contest.by_lease(run.lease).is_none());
+        if is_out { Err(fenced(run)) } else { Ok((job, running)) }
+    }
+}
+
+fn reported(now: Timestamp, job: &Job, lease: Lease, (step, performance): (u64, Score)) -> Fact {
+    let performance = Some(performance);
+    Fact { at: now, event: Event::Reported { job: job.id, lease, step, performance } }
+}
+
+fn released(now: Timestamp, job: &Job, lease: Lease) -> Fact {
+    Fact { at: now, event: Event::Released { job: job.id, lease, how: Release::Stopped } }
+}
+
+const fn fenced(run: Run) -> Rejection {
+    Rejection::Fenced { job: run.job, lease: run.lease }
+}

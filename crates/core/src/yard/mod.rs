@@ -1,0 +1,270 @@
+//! The whole of it as one state machine.
+
+mod apply;
+mod books;
+mod decide;
+mod explain;
+mod finish;
+mod line;
+mod schedule;
+mod snapshot;
+mod timers;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use crate::queue::Rank;
+use crate::{
+    Answer, Class, Command, Decision, Fact, History, IdempotencyKey, Job, JobId, Kind, Lease, Model, ModelId,
+    Node, NodeId, Order, Queue, QueueName, Registry, Rejection, RetrainRule, Settings, Subject, Template,
+    Timestamp,
+};
+
+use line::Line;
+use timers::Timer;
+
+pub use apply::Impossible;
+
+/// Jobs, queues, contests, retrain rules, models and nodes as one state machine. See the [crate docs](crate).
+///
+/// Two yards are equal when they would behave alike for ever; replaying a log rebuilds an equal one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Yard {
+    now: Timestamp,
+    settings: Settings,
+    next_order: Order,
+    last_lease: Lease,
+    jobs: BTreeMap<Order, Box<Job>>,
+    orders: BTreeMap<JobId, Order>,
+    keys: BTreeMap<IdempotencyKey, Order>,
+    queues: BTreeMap<QueueName, Queue>,
+    /// Jobs that could start at once if there were room for them, by what they need.
+    ready: BTreeMap<ClassKey, BTreeSet<(Rank, Order)>>,
+    /// Every job in line or at work, by its subject.
+    unfinished: BTreeMap<SubjectKey, Line>,
+    /// Subjects with a run that may be at work.
+    busy: BTreeMap<Subject, Order>,
+    finished: BTreeSet<Order>,
+    nodes: BTreeMap<NodeId, Node>,
+    rules: BTreeMap<Subject, Rule>,
+    models: BTreeMap<ModelId, Arc<Model>>,
+    registries: BTreeMap<Registry, RegistryState>,
+    timers: BTreeSet<(Timestamp, Timer)>,
+}
+
+/// A subject's retrain rule and what it remembers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// The rule.
+    pub rule: RetrainRule,
+    /// What is submitted when it fires.
+    pub template: Arc<Template>,
+    /// What it remembers of the subject's runs.
+    pub history: History,
+    /// What it said last, if that was stored.
+    pub decision: Option<Arc<Decision>>,
+    /// The id of the job, should it fire by itself when a cooldown is over.
+    pub next_job: Option<JobId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct RegistryState {
+    active: Option<ModelId>,
+    /// Oldest first.
+    models: Vec<ModelId>,
+}
+
+/// What a command leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruling {
+    /// What will have happened; empty when nothing needs to.
+    pub facts: Vec<Fact>,
+    /// What to answer once the facts are durable.
+    pub answer: Answer,
+}
+
+/// What a command has led to, with everything that followed from it.
+pub type Handled = Ruling;
+
+impl Yard {
+    /// Decides a command, applies its facts, and goes on with whatever is due or can start because of them.
+    ///
+    /// The facts are in order. Nothing of this may be shown or answered before they are durable; if they cannot be
+    /// made so, this yard is ahead of its journal and must be dropped.
+    ///
+    /// # Errors
+    /// [`Rejection`] when the command makes no sense in this state. What was due is then left for the next call.
+    ///
+    /// # Panics
+    /// When a decision contradicts the state it was taken in, which would be a bug in this crate.
+    pub fn handle(&mut self, now: Timestamp, command: &Command) -> Result<Handled, Rejection> {
+        const CONSISTENT: &str = "a fact that was just decided fits the state it was decided in";
+        let Ruling { mut facts, answer } = self.decide(now, command)?;
+        for fact in &facts {
+            self.apply(fact).expect(CONSISTENT);
+        }
+        let mut rounds: u32 = 0;
+        while let Some(due) = self.decide_next(now) {
+            rounds += 1;
+            debug_assert!(rounds < 100_000, "a moment has to settle: {due:?}");
+            for fact in &due {
+                self.apply(fact).expect(CONSISTENT);
+            }
+            facts.extend(due);
+        }
+        Ok(Ruling { facts, answer })
+    }
+
+    /// When to send [`Command::Tick`] at the latest, or `None` when only a command can change anything.
+    ///
+    /// After [`Yard::handle`] at `now` this is later than `now`.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The moment of the last fact.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Its bounds and habits.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A job, while it is in the books.
+    #[must_use]
+    pub fn job(&self, job: JobId) -> Option<&Job> {
+        self.orders.get(&job).map(|order| &*self.jobs[order])
+    }
+
+    /// All jobs in the books, in the order of submission.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.jobs.values().map(|job| &**job)
+    }
+
+    /// The jobs of a subject that are in line or at work, in the order of submission.
+    pub fn unfinished<'a>(
+        &'a self,
+        subject: &'a Subject,
+    ) -> impl DoubleEndedIterator<Item = &'a Job> + use<'a> {
+        let orders = self.unfinished.get(&SubjectKey::of(subject)).into_iter().flat_map(Line::iter);
+        orders.map(|order| &*self.jobs[&order]).filter(move |job| job.subject == *subject)
+    }
+
+    /// The jobs that run, or are over while a trainer has yet to stop; by subject.
+    pub fn occupying(&self) -> impl Iterator<Item = &Job> {
+        self.busy.values().map(|order| &*self.jobs[order])
+    }
+
+    /// A queue, once anything was put in it or said about it.
+    #[must_use]
+    pub fn queue(&self, queue: &QueueName) -> Option<&Queue> {
+        self.queues.get(queue)
+    }
+
+    /// All queues, by name.
+    pub fn queues(&self) -> impl Iterator<Item = (&QueueName, &Queue)> {
+        self.queues.iter()
+    }
+
+    /// A node that has ever joined.
+    #[must_use]
+    pub fn node(&self, node: NodeId) -> Option<&Node> {
+        self.nodes.get(&node)
+    }
+
+    /// All nodes that have ever joined, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().map(|(id, node)| (*id, node))
+    }
+
+    /// Whether a node has said that it trains this kind, alive or not.
+    #[must_use]
+    pub fn trains(&self, kind: &Kind) -> bool {
+        self.nodes.values().any(|node| node.abilities.kinds.contains_key(kind))
+    }
+
+    /// A subject's retrain rule.
+    #[must_use]
+    pub fn rule(&self, subject: &Subject) -> Option<&Rule> {
+        self.rules.get(subject)
+    }
+
+    /// All retrain rules, by subject.
+    pub fn rules(&self) -> impl Iterator<Item = (&Subject, &Rule)> {
+        self.rules.iter()
+    }
+
+    /// A model, while it is in the books.
+    #[must_use]
+    pub fn model(&self, model: ModelId) -> Option<&Arc<Model>> {
+        self.models.get(&model)
+    }
+
+    /// The models of a registry, oldest first.
+    pub fn models(&self, registry: &Registry) -> impl DoubleEndedIterator<Item = &Arc<Model>> {
+        self.registries
+            .get(registry)
+            .into_iter()
+            .flat_map(|state| &state.models)
+            .map(|model| &self.models[model])
+    }
+
+    /// All registries, by name.
+    pub fn registries(&self) -> impl Iterator<Item = &Registry> {
+        self.registries.keys()
+    }
+
+    /// The one of a registry.
+    #[must_use]
+    pub fn active_model(&self, registry: &Registry) -> Option<&Arc<Model>> {
+        self.models.get(&self.registries.get(registry)?.active?)
+    }
+
+    fn job_mut(&mut self, job: JobId) -> Option<&mut Job> {
+        self.jobs.get_mut(self.orders.get(&job)?).map(|job| &mut **job)
+    }
+}
+
+/// A subject as a number, so that looking one up among a million costs no comparison of words. Two subjects may share
+/// a number; whoever looks one up compares the subjects themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct SubjectKey(u64);
+
+impl SubjectKey {
+    fn of(subject: &Subject) -> Self {
+        let mut hasher = DefaultHasher::new();
+        subject.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// A class that is known again by its address before its contents are compared.
+#[derive(Debug, Clone)]
+struct ClassKey(Arc<Class>);
+
+impl Ord for ClassKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for ClassKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ClassKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ClassKey {}

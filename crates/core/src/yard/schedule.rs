@@ -1,0 +1,187 @@
+//! Who starts next, and where.
+
+use std::sync::Arc;
+
+use crate::queue::Rank;
+use crate::{
+    Class, Event, Fact, Job, Node, NodeId, Order, Phase, Queue, QueueName, QueueSettings, Resources,
+    Submission, Timestamp,
+};
+
+use super::line::Line;
+use super::{ClassKey, Yard};
+
+/// A job that has waited so long for resources that others may not take them any more.
+#[derive(Clone, Copy)]
+pub(super) struct Reservation<'a> {
+    pub(super) rank: Rank,
+    pub(super) order: Order,
+    class: &'a Class,
+}
+
+impl Reservation<'_> {
+    /// Whether it keeps `class` from taking something of this node.
+    fn keeps(&self, node: &Node, free: &Resources, class: &Class) -> bool {
+        node.suits(&self.class.kind, &self.class.resources)
+            && free.lacks(&self.class.resources).any(|lacking| class.resources.amount(lacking) > 0)
+    }
+}
+
+impl Yard {
+    /// The next thing that happens by itself at `now`: a timer, a clearing out, a start. One at a time, so that each
+    /// is decided in the state that the one before has left.
+    pub(super) fn decide_next(&self, now: Timestamp) -> Option<Vec<Fact>> {
+        self.decide_due(now)
+            .or_else(|| self.forget_finished(now))
+            .or_else(|| Some(vec![self.next_start(now)?]))
+    }
+
+    /// The start of a job that was just submitted and is alone with its subject, when nothing stands in its way. In a yard where everything that
+    /// can run does, no other job can be waiting for the same room.
+    pub(super) fn start_at_once(&self, now: Timestamp, submission: &Submission) -> Option<Fact> {
+        let class = &submission.class;
+        let due = submission.not_before.is_none_or(|not_before| not_before <= now);
+        if !due || !self.is_open(class) || self.busy.contains_key(&submission.subject) {
+            return None;
+        }
+        let node = self.place(class, self.reservation(now))?;
+        Some(Fact {
+            at: now,
+            event: Event::Started { job: submission.job, lease: self.last_lease.next(), node },
+        })
+    }
+
+    fn next_start(&self, now: Timestamp) -> Option<Fact> {
+        let reservation = self.reservation(now);
+        let mut best: Option<(Rank, Order, NodeId)> = None;
+        for (ClassKey(class), line) in &self.ready {
+            let Some(&(rank, order)) = line.first() else {
+                continue;
+            };
+            let is_first =
+                best.is_none_or(|(best_rank, best_order, _)| (rank, order) < (best_rank, best_order));
+            if !is_first || !self.is_open(class) {
+                continue;
+            }
+            let reservation =
+                reservation.filter(|reservation| (reservation.rank, reservation.order) < (rank, order));
+            if let Some(node) = self.place(class, reservation) {
+                best = Some((rank, order, node));
+            }
+        }
+        let (_, order, node) = best?;
+        let event = Event::Started { job: self.jobs[&order].id, lease: self.last_lease.next(), node };
+        Some(Fact { at: now, event })
+    }
+
+    /// The node for a job of this class: of those with room the one with most slots left, the first by id among equals.
+    pub(super) fn place(&self, class: &Class, reservation: Option<Reservation<'_>>) -> Option<NodeId> {
+        let mut best: Option<(u64, NodeId)> = None;
+        for (id, node) in &self.nodes {
+            if !node.suits(&class.kind, &class.resources) {
+                continue;
+            }
+            let free = node.free();
+            let kept = reservation.is_some_and(|reservation| reservation.keeps(node, &free, class));
+            let slots = free.amount(Resources::SLOT);
+            if free.covers(&class.resources) && !kept && best.is_none_or(|(most, _)| slots > most) {
+                best = Some((slots, *id));
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    /// The first job that could run somewhere, finds no room, and has waited longer than
+    /// `Settings::reserve_after`.
+    pub(super) fn reservation(&self, now: Timestamp) -> Option<Reservation<'_>> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        let lacks_room = |class: &Class| {
+            let mut suitable =
+                self.nodes.values().filter(|node| node.suits(&class.kind, &class.resources)).peekable();
+            suitable.peek().is_some() && !suitable.any(|node| node.free().covers(&class.resources))
+        };
+        self.ready
+            .iter()
+            .filter_map(|(ClassKey(class), line)| {
+                line.first().map(|(rank, order)| Reservation { rank: *rank, order: *order, class })
+            })
+            .filter(|head| now.since(self.jobs[&head.order].submitted_at) >= self.settings.reserve_after)
+            .filter(|head| self.is_open(head.class) && lacks_room(head.class))
+            .min_by_key(|head| (head.rank, head.order))
+    }
+
+    /// The jobs that wait in a queue, first to go first. Among jobs of one subject, which never run together, that is
+    /// the order too. Costs nothing when nobody waits, else a look at every unfinished job of the yard.
+    pub fn waiting(&self, queue: &QueueName) -> impl Iterator<Item = &Job> {
+        let mut waiting = Vec::new();
+        if let Some(line) = self.queues.get(queue).filter(|line| line.waiting > 0) {
+            let in_line = |job: &&Job| job.class.queue == *queue && matches!(job.phase, Phase::Waiting(_));
+            waiting.extend(
+                self.unfinished
+                    .values()
+                    .flat_map(Line::iter)
+                    .map(|order| &*self.jobs[&order])
+                    .filter(in_line),
+            );
+            waiting.sort_by_key(|job| {
+                (Rank::new(job.submitted_at, job.priority, line.settings.priority_step), job.order)
+            });
+        }
+        waiting.into_iter()
+    }
+
+    pub(super) fn rank(&self, job: &Job) -> Rank {
+        let settings =
+            self.queues.get(&job.class.queue).map_or_else(QueueSettings::default, |queue| queue.settings);
+        Rank::new(job.submitted_at, job.priority, settings.priority_step)
+    }
+
+    fn is_open(&self, class: &Class) -> bool {
+        self.queues.get(&class.queue).is_none_or(Queue::is_open)
+    }
+
+    pub(super) fn is_eligible(&self, job: &Job) -> bool {
+        match &job.phase {
+            Phase::Waiting(waiting) => waiting.held.is_none() && waiting.not_before <= self.now,
+            Phase::Running(_) | Phase::Finished(_) => false,
+        }
+    }
+
+    /// Puts the jobs of a subject that could go next into the line for room: of a free subject the first of each class,
+    /// since one that its queue or its demand holds back is no reason for another to wait; of a busy one none.
+    pub(super) fn line_up(&mut self, order: Order) {
+        let subject = self.jobs[&order].subject.clone();
+        let is_busy = self.busy.contains_key(&subject);
+        let mut firsts: Vec<(ClassKey, (Rank, Order))> = Vec::new();
+        let mut others: Vec<(Rank, Order)> = Vec::new();
+        for job in self.unfinished(&subject).filter(|job| self.is_eligible(job)) {
+            let key = (self.rank(job), job.order);
+            let class = ClassKey(Arc::clone(&job.class));
+            match firsts.iter_mut().find(|(known, _)| *known == class) {
+                _ if is_busy => others.push(key),
+                None => firsts.push((class, key)),
+                Some((_, first)) if key < *first => others.push(std::mem::replace(first, key)),
+                Some(_) => others.push(key),
+            }
+        }
+        for key in others {
+            self.step_out(key);
+        }
+        for (class, key) in firsts {
+            self.ready.entry(class).or_default().insert(key);
+        }
+    }
+
+    /// Takes a job out of the line for room, if it stands there.
+    pub(super) fn step_out(&mut self, (rank, order): (Rank, Order)) {
+        let class = ClassKey(Arc::clone(&self.jobs[&order].class));
+        if let Some(line) = self.ready.get_mut(&class) {
+            line.remove(&(rank, order));
+            if line.is_empty() {
+                self.ready.remove(&class);
+            }
+        }
+    }
+}

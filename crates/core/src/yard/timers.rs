@@ -1,0 +1,107 @@
+//! Everything that happens by itself, in one table ordered by time.
+
+use crate::contest::{exhausted, out_of_time};
+use crate::fact::Interruption;
+use crate::{
+    Event, Fact, Job, Lease, NodeId, Order, Outcome, Phase, Reason, Release, Subject, TimedOut, Timestamp,
+};
+
+use super::Yard;
+
+/// What is due at its time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A job in line may be started.
+    Ready(Order),
+    /// A job has waited for too long.
+    QueueTime(Order),
+    /// A job has run for too long.
+    Time(Order),
+    /// A job, or one of its candidates, has gained too little.
+    Stall(Order),
+    /// A trainer that was asked to stop has not.
+    Drain(Order),
+    /// A node was not heard of.
+    NodeLease(NodeId),
+    /// A cooldown or its like is over.
+    Rule(Subject),
+}
+
+impl Yard {
+    /// What the timer that is due first leads to.
+    pub(super) fn decide_due(&self, now: Timestamp) -> Option<Vec<Fact>> {
+        let (_, timer) = self.timers.first().filter(|(at, _)| *at <= now)?;
+        let fact = |event| Fact { at: now, event };
+        Some(match timer {
+            Timer::Ready(_) => vec![fact(Event::Ticked)],
+            Timer::QueueTime(order) => {
+                vec![finished(now, &self.jobs[order], Outcome::TimedOut(TimedOut::Waiting))]
+            }
+            Timer::Time(order) => vec![finished(now, &self.jobs[order], out_of_time())],
+            Timer::Stall(order) => self.decide_stall(now, &self.jobs[order]),
+            Timer::Drain(order) => {
+                let job = &self.jobs[order];
+                let live = job.draining().map_or(&[][..], |draining| &draining.live);
+                let given_up = |lease| fact(Event::Released { job: job.id, lease, how: Release::GivenUp });
+                live.iter().copied().map(given_up).collect()
+            }
+            Timer::NodeLease(node) => {
+                let reason = Reason::new("its node was not heard of in time");
+                let mut facts = self.interrupt_node(now, *node, Interruption::Abrupt, &reason);
+                facts.push(fact(Event::NodeLost { node: *node }));
+                facts
+            }
+            Timer::Rule(subject) => self.reconsider(now, subject),
+        })
+    }
+
+    fn decide_stall(&self, now: Timestamp, job: &Job) -> Vec<Fact> {
+        match (job.contest(), &job.class.limits.stall) {
+            (Some(contest), Some(rule)) => contest
+                .next_stall(rule)
+                .map(|(_, lease)| self.end_candidate(now, job, lease, exhausted(), None))
+                .unwrap_or_default(),
+            (None, _) | (_, None) => vec![finished(now, job, Outcome::Stalled)],
+        }
+    }
+
+    /// The times at which a job changes by itself, as far as they lie ahead of the yard's time or are due.
+    pub(super) fn timers_of(&self, job: &Job) -> [Option<(Timestamp, Timer)>; 2] {
+        let limits = &job.class.limits;
+        match &job.phase {
+            Phase::Waiting(waiting) => {
+                let may_start = waiting.held.is_none() && waiting.not_before > self.now;
+                let queue_time = limits.queue_time.filter(|_| job.attempts.get() == 0);
+                [
+                    may_start.then_some((waiting.not_before, Timer::Ready(job.order))),
+                    queue_time.map(|limit| (job.submitted_at.after(limit), Timer::QueueTime(job.order))),
+                ]
+            }
+            Phase::Running(_) => {
+                let stall = limits.stall.as_ref().and_then(|rule| match job.contest() {
+                    Some(contest) => contest.next_stall(rule).map(|(at, _)| at),
+                    None => Some(rule.deadline(job.standing()?.mark?)),
+                });
+                [
+                    job.time_limit_at().map(|at| (at, Timer::Time(job.order))),
+                    stall.map(|at| (at, Timer::Stall(job.order))),
+                ]
+            }
+            Phase::Finished(finished) => [
+                finished.draining.as_ref().map(|draining| (draining.deadline, Timer::Drain(job.order))),
+                None,
+            ],
+        }
+    }
+}
+
+/// A job is over; whoever is still at work on it has its grace to stop.
+pub(super) fn finished(now: Timestamp, job: &Job, outcome: Outcome) -> Fact {
+    finished_with(now, job, outcome, None)
+}
+
+/// The same, where one run has ended by itself.
+pub(super) fn finished_with(now: Timestamp, job: &Job, outcome: Outcome, released: Option<Lease>) -> Fact {
+    let deadline = now.after(job.class.limits.grace);
+    Fact { at: now, event: Event::Finished { job: job.id, outcome, released, deadline } }
+}

@@ -1,0 +1,204 @@
+//! What holds in every yard, whatever happens to it.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use support::{Step, World, census, live_runs, steps};
+use trainyard_core::*;
+
+fn rebuilt(log: &[Fact]) -> Yard {
+    let mut yard = Yard::default();
+    for fact in log {
+        yard.apply(fact).expect("a log that a yard has written");
+    }
+    yard
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn replaying_the_facts_rebuilds_the_yard(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+        }
+        prop_assert_eq!(&rebuilt(&world.log), &world.yard);
+        prop_assert_eq!(&rebuilt(&world.yard.snapshot()), &world.yard, "from the snapshot");
+    }
+
+    #[test]
+    fn deciding_changes_nothing_and_the_deadline_lies_ahead(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            let (command, _) = world.step(step);
+            let before = world.yard.clone();
+            let facts = world.log.len();
+            let first = world.yard.decide(world.now, &command);
+            let second = world.yard.decide(world.now, &command);
+            prop_assert_eq!(first, second);
+            prop_assert_eq!(&before, &world.yard);
+            world.send(&Command::Tick).unwrap();
+            if let Step::Pass(_) = step {
+                prop_assert_eq!(facts, world.log.len(), "a second tick at one moment does nothing");
+            }
+            prop_assert!(world.yard.next_deadline().is_none_or(|deadline| deadline > world.now));
+        }
+    }
+
+    #[test]
+    fn a_rejection_leaves_no_fact(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            let (yard, facts) = (world.yard.clone(), world.log.len());
+            if let (_, Err(_)) = world.step(step) {
+                prop_assert_eq!(facts, world.log.len());
+                prop_assert_eq!(&yard, &world.yard);
+            }
+        }
+    }
+
+    #[test]
+    fn slots_queues_and_subjects_are_never_oversubscribed(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+            let (nodes, queues) = census(&world.yard);
+            for (id, node) in world.yard.nodes() {
+                let used = nodes.get(&id).copied().unwrap_or(0);
+                prop_assert_eq!(node.used.amount(Resources::SLOT), used, "slots of {:?}", id);
+            }
+            for (name, queue) in world.yard.queues() {
+                let (running, waiting) = queues.get(name).copied().unwrap_or_default();
+                prop_assert_eq!((queue.running, queue.waiting), (running, waiting), "counts of {:?}", name);
+                prop_assert_eq!(u64::from(waiting), world.yard.waiting(name).count() as u64);
+            }
+            let mut subjects = BTreeSet::new();
+            for job in world.yard.occupying() {
+                prop_assert!(subjects.insert(job.subject.clone()), "two runs of {}", job.subject);
+            }
+        }
+    }
+
+    #[test]
+    fn starts_respect_every_limit(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            let before = world.log.len();
+            world.step(step);
+            for at in before..world.log.len() {
+                let Event::Started { job, node, .. } = &world.log[at].event else { continue };
+                let yard = rebuilt(&world.log[..=at]);
+                let job = yard.job(*job).unwrap();
+                let node = yard.node(*node).unwrap();
+                prop_assert!(node.is_alive() && node.abilities.kinds.contains_key(&job.class.kind));
+                prop_assert!(node.abilities.capacity.covers(&job.class.resources));
+                let queue = yard.queue(&job.class.queue).unwrap();
+                prop_assert!(queue.paused.is_none());
+                prop_assert!(queue.settings.running_max.is_none_or(|max| queue.running <= max));
+            }
+        }
+    }
+
+    #[test]
+    fn leases_grow_outcomes_are_final_and_nothing_is_lost(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+        }
+        let (mut last, mut outcomes, mut submitted) = (Lease::default(), BTreeMap::new(), BTreeSet::new());
+        let mut forgotten = BTreeSet::new();
+        for fact in &world.log {
+            match &fact.event {
+                Event::Submitted { submission } => prop_assert!(submitted.insert(submission.job)),
+                Event::Started { lease, .. } => {
+                    prop_assert!(*lease > last, "{:?} after {:?}", lease, last);
+                    last = *lease;
+                }
+                Event::Finished { job, outcome, .. } => {
+                    prop_assert!(outcomes.insert(*job, outcome.clone()).is_none(), "job {} ended twice", job);
+                }
+                Event::Forgotten { jobs } => forgotten.extend(jobs.iter().copied()),
+                _ => {}
+            }
+        }
+        for job in submitted {
+            match world.yard.job(job) {
+                Some(job) => prop_assert_eq!(job.outcome(), outcomes.get(&job.id)),
+                None => prop_assert!(forgotten.contains(&job) && outcomes.contains_key(&job), "job {} is lost", job),
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_lease_never_writes(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+            let live = live_runs(&world.yard);
+            for run in world.runs.clone().into_iter().filter(|run| !live.contains(run)) {
+                let end = RunEnd::Stopped;
+                for command in [Command::Finish { run, end }, Command::Report { run, step: 1, performance: None }] {
+                    let refused = world.yard.decide(world.now, &command);
+                    let fenced = matches!(refused, Err(Rejection::Fenced { .. } | Rejection::NoJob(_)));
+                    prop_assert!(fenced, "not fenced: {:?}", refused);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_waiting_job_is_explained_and_only_then(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+            for job in world.yard.jobs() {
+                let blockers = world.yard.explain(world.now, job.id).unwrap();
+                let waits = matches!(job.phase, Phase::Waiting(_));
+                prop_assert_eq!(waits, !blockers.is_empty(), "{:?}: {:?}", job, blockers);
+            }
+        }
+    }
+
+    #[test]
+    fn once_the_world_behaves_everything_ends(steps in steps()) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+        }
+        for queue in 0..2 {
+            world.step(&Step::Resume { queue });
+            world.step(&Step::Queue { queue, running_max: None });
+        }
+        for node in 0..2 {
+            world.step(&Step::Join { node, slots: 3, gpus: 2 });
+        }
+        let held: Vec<JobId> = world.yard.jobs().map(|job| job.id).collect();
+        for job in held {
+            let _ = world.send(&Command::Unhold { job });
+        }
+        for _ in 0..2_000 {
+            let live = live_runs(&world.yard);
+            for run in &live {
+                let model = ModelId::from_u128(world.id());
+                let last = Some((9, support::score(100)));
+                let _ = world.send(&Command::Finish { run: *run, end: RunEnd::Completed { trained: Trained::default(), model, last } });
+            }
+            world.step(&Step::Renew { node: 0 });
+            world.step(&Step::Renew { node: 1 });
+            if live.is_empty() {
+                world.now = world.now.after(Duration::from_secs(3));
+                world.send(&Command::Tick).unwrap();
+            }
+            if world.yard.jobs().all(Job::is_finished) {
+                break;
+            }
+        }
+        for job in world.yard.jobs() {
+            prop_assert!(job.is_finished(), "{:?} {:?}", job, world.yard.explain(world.now, job.id));
+        }
+    }
+}

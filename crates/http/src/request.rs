@@ -1,0 +1,166 @@
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use crate::body::Body;
+use crate::request_id::RequestId;
+
+/// What a client asked for.
+///
+/// It can be made without a server, which is how services are tested:
+///
+/// ```
+/// use trainyard_http::{Method, Request, block_on};
+///
+/// let mut request = Request::new(Method::POST, "/v1/train?dry=1")
+///     .with_header("authorization", "Bearer x")
+///     .with_body("{}");
+/// assert_eq!((request.path(), request.query()), ("/v1/train", Some("dry=1")));
+/// assert_eq!(request.header("Authorization"), Some("Bearer x"));
+/// assert_eq!(block_on(request.take_body().collect(1024)).as_deref(), Ok(&b"{}"[..]));
+/// ```
+pub struct Request {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    peer: Option<SocketAddr>,
+    id: RequestId,
+    body: Body,
+}
+
+impl Request {
+    /// A request without headers, body or peer, for `path`, which may carry a query.
+    ///
+    /// # Panics
+    ///
+    /// If `path` does not begin with `/` or holds what a request line cannot.
+    #[must_use]
+    pub fn new(method: Method, path: &str) -> Request {
+        assert!(path.starts_with('/'), "a path begins with a slash: {path:?}");
+        let path: PathAndQuery = path.parse().expect("a path holds no blanks and no control characters");
+        Request {
+            method,
+            uri: Uri::from(path),
+            headers: HeaderMap::new(),
+            peer: None,
+            id: RequestId::parse("none").expect("the word is a well-formed id"),
+            body: Body::empty(),
+        }
+    }
+
+    /// Adds a header, beside others of the same name.
+    ///
+    /// # Panics
+    ///
+    /// If `name` or `value` holds what a header cannot.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Request {
+        let name: HeaderName = name.parse().expect("a header name is a token");
+        let value: HeaderValue = value.parse().expect("a header value is visible text");
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Replaces the body by `bytes`. Sets no header.
+    #[must_use]
+    pub fn with_body(mut self, bytes: impl Into<Bytes>) -> Request {
+        self.body = Body::from(bytes.into());
+        self
+    }
+
+    /// Sets the address the request came from. Default: none.
+    #[must_use]
+    pub fn with_peer(mut self, peer: SocketAddr) -> Request {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// Sets the request id. Default: the word `none`.
+    #[must_use]
+    pub fn with_id(mut self, id: RequestId) -> Request {
+        self.id = id;
+        self
+    }
+
+    pub(crate) fn from_parts(
+        head: http::request::Parts,
+        peer: Option<SocketAddr>,
+        id: RequestId,
+        body: Body,
+    ) -> Request {
+        Request { method: head.method, uri: head.uri, headers: head.headers, peer, id, body }
+    }
+
+    /// Takes the body out, to be read; an empty one stays behind.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// The body, to be read where it is.
+    pub fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// The body, and nothing else.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        self.body
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path as it came: percent-encoded, dots and all, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// What stands behind the `?`, as it came; `None` without a `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The first header of this name, if it is there and is visible ASCII. Case does not matter.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The address of the other end of the connection; `None` when there is no connection of ours.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The id that logs and the answer carry.
+    #[must_use]
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Leaves the headers and the query out, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .field("peer", &self.peer)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,213 @@
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use serde::Serialize;
+
+use crate::stream::{ByteReceiver, ByteSender, byte_channel};
+
+/// What a service answers.
+///
+/// The server adds `content-length` (but for streams), `date` and `x-request-id`.
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+}
+
+#[derive(Debug)]
+pub(crate) enum Payload {
+    Ready(Bytes),
+    Stream(ByteReceiver),
+}
+
+impl Response {
+    /// `value` as compact JSON, `content-type: application/json`.
+    ///
+    /// A value that has no JSON form (a map whose keys are no strings) is a bug: it is logged and answered
+    /// with a `500`.
+    #[must_use]
+    pub fn json(status: StatusCode, value: &(impl Serialize + ?Sized)) -> Response {
+        match serde_json::to_vec(value) {
+            Ok(text) => Response::bytes(status, "application/json", text),
+            Err(error) => {
+                tracing::error!(%error, "an answer has no JSON form");
+                Response::internal_server_error()
+            }
+        }
+    }
+
+    /// Plain text in UTF-8.
+    #[must_use]
+    pub fn text(status: StatusCode, text: impl Into<String>) -> Response {
+        Response::bytes(status, "text/plain; charset=utf-8", text.into())
+    }
+
+    /// Any bytes under a content type.
+    ///
+    /// # Panics
+    ///
+    /// If `content_type` holds what a header cannot.
+    #[must_use]
+    pub fn bytes(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+        Response::empty(status).with_payload(content_type, Payload::Ready(bytes.into()))
+    }
+
+    /// No body and no headers.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Response {
+        Response { status, headers: HeaderMap::new(), payload: Payload::Ready(Bytes::new()) }
+    }
+
+    /// A body that is sent piece by piece, and the end to put pieces into.
+    ///
+    /// At most `pieces_max` pieces (at least one) wait for the client. The answer is complete when the sender
+    /// and its clones are dropped. A graceful shutdown waits for it, up to its deadline.
+    ///
+    /// # Panics
+    ///
+    /// If `content_type` holds what a header cannot.
+    #[must_use]
+    pub fn stream(
+        status: StatusCode,
+        content_type: &'static str,
+        pieces_max: usize,
+    ) -> (ByteSender, Response) {
+        let (sender, receiver) = byte_channel(pieces_max);
+        let response = Response::empty(status).with_payload(content_type, Payload::Stream(receiver));
+        (sender, response)
+    }
+
+    pub(crate) fn internal_server_error() -> Response {
+        Response::text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    }
+
+    /// Sets a header, in place of others of the same name.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Response {
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    /// Sets `allow` to these methods; what a `405` owes its client.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "methods are tokens, and a list of tokens is a header value"
+    )]
+    #[must_use]
+    pub fn with_allow(self, methods: &[Method]) -> Response {
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        let value = HeaderValue::try_from(names.join(", ")).expect("method names are tokens");
+        self.with_header(ALLOW, value)
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers set so far.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// All headers, to change.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The body, if it is not a stream. Cheap: the bytes are shared.
+    #[must_use]
+    pub fn bytes_ready(&self) -> Option<Bytes> {
+        match &self.payload {
+            Payload::Ready(bytes) => Some(bytes.clone()),
+            Payload::Stream(_) => None,
+        }
+    }
+
+    /// The whole body; of a stream, all pieces until its senders are gone.
+    pub async fn into_bytes(self) -> Bytes {
+        match self.payload {
+            Payload::Ready(bytes) => bytes,
+            Payload::Stream(mut receiver) => {
+                let mut all = Vec::new();
+                while let Some(piece) = receiver.next().await {
+                    all.extend_from_slice(&piece);
+                }
+                all.into()
+            }
+        }
+    }
+
+    fn with_payload(mut self, content_type: &'static str, payload: Payload) -> Response {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.payload = payload;
+        self
+    }
+}
+
+impl HttpBody for Payload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match &mut *self {
+            Payload::Ready(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Payload::Ready(bytes) => Poll::Ready(Some(std::mem::take(bytes))),
+            Payload::Stream(receiver) => receiver.poll_next(cx),
+        };
+        piece.map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Payload::Ready(bytes) => bytes.is_empty(),
+            Payload::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Payload::Ready(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Payload::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn json_is_compact_and_labelled() {
+        let response = Response::json(StatusCode::CREATED, &BTreeMap::from([("a", 1)]));
+        assert_eq!(response.status(), StatusCode::CREATED);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.bytes_ready().as_deref(), Some(&b"{\"a\":1}"[..]));
+    }
+
+    #[test]
+    fn what_has_no_json_form_is_a_500() {
+        let response = Response::json(StatusCode::OK, &BTreeMap::from([((1, 2), 3)]));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn allow_lists_methods() {
+        let response =
+            Response::empty(StatusCode::METHOD_NOT_ALLOWED).with_allow(&[Method::GET, Method::PUT]);
+        assert_eq!(response.headers()["allow"], "GET, PUT");
+    }
+}

@@ -1,0 +1,58 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::mounts::Mounts;
+use crate::request_id::RequestIds;
+use crate::server::config::ServerConfig;
+
+/// What all connections of one server share.
+pub(super) struct Site {
+    pub(super) config: ServerConfig,
+    pub(super) mounts: Mounts,
+    pub(super) ids: RequestIds,
+    seats: Arc<Semaphore>,
+    opened: Instant,
+}
+
+impl Site {
+    pub(super) fn new(config: ServerConfig, mounts: Mounts) -> Site {
+        let seats = Arc::new(Semaphore::new(config.connections_max));
+        Site { config, mounts, ids: RequestIds::new(), seats, opened: Instant::now() }
+    }
+
+    /// Waits until one more connection may be open.
+    pub(super) async fn seat(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.seats).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Waits until no connection is open. Callers take turns: nobody gets a seat meanwhile.
+    pub(super) async fn all_gone(&self) {
+        let all = u32::try_from(self.config.connections_max).expect("the bound is a million");
+        let _seats = self.seats.acquire_many(all).await;
+    }
+
+    pub(super) fn connections_open(&self) -> usize {
+        self.config.connections_max - self.seats.available_permits()
+    }
+
+    /// Milliseconds since the server began, never zero.
+    pub(super) fn now_ms(&self) -> u64 {
+        1 + millis(self.opened.elapsed())
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("config", &self.config)
+            .field("mounts", &self.mounts)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,99 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::EXPECT;
+use hyper::body::{Body as _, Incoming};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::body::{BodyError, next_data};
+use crate::server::link::Link;
+
+/// The body of a request on a connection of ours, under a clock.
+pub(crate) struct Upload {
+    /// Present until the end, good or bad.
+    incoming: Option<Incoming>,
+    link: Arc<Link>,
+    deadline: Instant,
+    /// The client waits for a `100 Continue`, which hyper sends when the body is first asked for.
+    held_back: bool,
+}
+
+impl Upload {
+    /// The body that follows these headers, if any does.
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, link: &Arc<Link>) -> Option<Upload> {
+        if incoming.is_end_stream() {
+            return None;
+        }
+        Some(Upload {
+            incoming: Some(incoming),
+            link: Arc::clone(link),
+            deadline: Instant::now() + link.site.config.body_timeout,
+            held_back: headers.contains_key(EXPECT),
+        })
+    }
+
+    /// Bytes that `content-length` says are still to come; zero if it says nothing.
+    pub(crate) fn announced_bytes(&self) -> u64 {
+        self.incoming.as_ref().map_or(0, |incoming| incoming.size_hint().lower())
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        self.held_back = false;
+        let incoming = self.incoming.as_mut()?;
+        let until = self.deadline.min(Instant::now() + self.link.site.config.body_stall_timeout);
+        let error = match timeout_at(until, next_data(incoming)).await {
+            Ok(Some(Ok(piece))) => return Some(Ok(piece)),
+            Ok(None) => {
+                self.incoming = None;
+                return None;
+            }
+            Ok(Some(Err(_))) => BodyError::Broken,
+            Err(_) => BodyError::TimedOut,
+        };
+        self.incoming = None;
+        self.link.close_after_answer();
+        Some(Err(error))
+    }
+}
+
+impl Drop for Upload {
+    /// Swallows a rest that nobody read. It would stand between this answer and the next request, and
+    /// closing on it would reset the connection before the client has seen the answer.
+    fn drop(&mut self) {
+        let Some(mut incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream()) else {
+            return;
+        };
+        let too_much = incoming.size_hint().lower() > DRAIN_BYTES_MAX;
+        if self.held_back || too_much {
+            self.link.close_after_answer();
+        }
+        if self.held_back {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let link = Arc::clone(&self.link);
+        runtime.spawn(async move {
+            let mut drained_bytes = 0;
+            let drain = async {
+                while let Some(Ok(piece)) = next_data(&mut incoming).await {
+                    drained_bytes += piece.len() as u64;
+                    if drained_bytes > DRAIN_BYTES_MAX {
+                        return;
+                    }
+                }
+            };
+            // However it ends, hyper closes the connection if there is more to come.
+            let _ = timeout(DRAIN_TIME_MAX, drain).await;
+            link.idle_unless_busy();
+        });
+    }
+}
+
+/// Enough for a client that sends a whole file before it looks for an answer.
+const DRAIN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
