@@ -166,12 +166,13 @@ pub enum RunEnd {
     },
     /// It broke.
     Failed(Failure),
-    /// It was cut short: by a shutdown, by preemption. The job runs again from its last checkpoint.
+    /// It was cut short. The job runs again from its last checkpoint, unless it has come to this too often without
+    /// a newer one; a node that shuts down leaves instead, which does not count.
     Interrupted {
         /// Why.
         reason: Reason,
     },
-    /// It stopped because it was told to.
+    /// It stopped because it was told to. A run that nobody told counts as interrupted.
     Stopped,
 }
 

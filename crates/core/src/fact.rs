@@ -240,10 +240,10 @@ pub enum Event {
 /// Of what sort an interruption was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// The process died or was not heard of: it may be the job that brought it down. Too many of these without a
-    /// newer checkpoint, and the job is held.
+    /// Nobody asked for it: the process died or was not heard of, or the trainer gave up by itself. It may be the job
+    /// that does it. Too many of these without a newer checkpoint, and the job is held.
     Abrupt,
-    /// Somebody asked for it: a shutdown, a preemption. It says nothing about the job.
+    /// Somebody asked for it, by letting a node leave. It says nothing about the job.
     Orderly,
 }
 

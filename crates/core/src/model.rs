@@ -1,6 +1,6 @@
 //! What trainings leave behind.
 
-use crate::{JobId, Metric, Metrics, ModelId, Reason, Registry, Subject, Timestamp};
+use crate::{JobId, Metric, Metrics, ModelId, Reason, Registry, Score, Subject, Timestamp};
 
 /// Where a trainer has put something: a path or a URL, at most [`Reason::BYTES_MAX`] bytes. The core never
 /// opens it.
@@ -13,6 +13,29 @@ pub struct Trained {
     pub artifact: Option<Reference>,
     /// Figures measured at the end.
     pub metrics: Metrics,
+}
+
+impl Trained {
+    /// An artifact that is somewhere.
+    ///
+    /// ```
+    /// use trainyard_core::{Metric, Reference, Score, Trained};
+    ///
+    /// let trained = Trained::artifact(Reference::new("model.bin")).with_metric(Metric::new("loss")?, Score::new(0.1)?);
+    /// assert_eq!(trained.metrics.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn artifact(reference: Reference) -> Self {
+        Self { artifact: Some(reference), metrics: Metrics::new() }
+    }
+
+    /// With a figure in addition to those that are there.
+    #[must_use]
+    pub fn with_metric(mut self, metric: Metric, value: Score) -> Self {
+        self.metrics.insert(metric, value);
+        self
+    }
 }
 
 /// A model in its registry.
@@ -71,7 +94,6 @@ impl Promotion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Score;
 
     #[test]
     fn the_best_is_measured() {

@@ -56,6 +56,9 @@ pub struct Observed {
 
 /// Everything an adapter may ask of a yard.
 ///
+/// A command is on its way when the method returns, whether or not its [`Pending`] is ever polled: whoever asked may
+/// hang up.
+///
 /// Reads are of committed state and never wait for the disk. Of two reads the later never shows an older state.
 pub trait Handle: Send + Sync + 'static {
     /// What time it is for the yard; it never goes back.

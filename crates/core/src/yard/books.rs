@@ -24,7 +24,7 @@ impl Yard {
         for entry in due {
             self.timers.remove(&entry);
             if let Timer::Ready(order) = entry.1 {
-                self.line_up(order);
+                self.line_up(SubjectKey::of(&self.jobs[&order].subject));
             }
         }
     }
@@ -68,7 +68,7 @@ impl Yard {
         for class in classes {
             let line = self.ready.remove(&class).unwrap_or_default();
             for (_, order) in line {
-                self.line_up(order);
+                self.line_up(SubjectKey::of(&self.jobs[&order].subject));
             }
         }
     }
@@ -99,21 +99,21 @@ impl Yard {
     }
 
     pub(super) fn insert(&mut self, job: Job) {
-        let (id, order) = (job.id, job.order);
+        let (id, order, subject) = (job.id, job.order, SubjectKey::of(&job.subject));
         if let Some(key) = job.key() {
             self.keys.insert(key.clone(), order);
         }
         self.queue_mut(&job.class.queue);
         self.orders.insert(id, order);
         if !job.is_finished() {
-            match self.unfinished.entry(SubjectKey::of(&job.subject)) {
+            match self.unfinished.entry(subject) {
                 Entry::Vacant(entry) => drop(entry.insert(Line::One(order))),
                 Entry::Occupied(mut entry) => entry.get_mut().insert(order),
             }
         }
         self.jobs.insert(order, Box::new(job));
         self.index(order);
-        self.line_up(order);
+        self.line_up(subject);
     }
 
     /// Changes a job and everything that is derived from it.
@@ -126,17 +126,20 @@ impl Yard {
         self.unindex(order);
         let job = self.jobs.get_mut(&order).ok_or_else(|| no_job(id))?;
         let was_running = job.running().is_some();
+        let was_finished = job.is_finished();
         change(job)?;
         let runs_on = was_running && job.running().is_some();
-        if job.is_finished()
-            && let Entry::Occupied(mut entry) = self.unfinished.entry(SubjectKey::of(&job.subject))
+        let has_ended = !was_finished && job.is_finished();
+        let subject = (!runs_on).then(|| SubjectKey::of(&job.subject));
+        self.index(order);
+        let Some(subject) = subject else { return Ok(()) };
+        if has_ended
+            && let Entry::Occupied(mut entry) = self.unfinished.entry(subject)
             && entry.get_mut().remove(order)
         {
             entry.remove();
-        }
-        self.index(order);
-        if !runs_on {
-            self.line_up(order);
+        } else {
+            self.line_up(subject);
         }
         Ok(())
     }

@@ -85,9 +85,9 @@ impl Yard {
                 facts
             }
             RunEnd::Failed(failure) => vec![self.retry_or_fail(now, job, lease, failure)],
-            RunEnd::Interrupted { reason } => interrupted(now, job, now, Interruption::Orderly, reason),
+            RunEnd::Interrupted { reason } => interrupted(now, job, now, Interruption::Abrupt, reason),
             RunEnd::Stopped => {
-                interrupted(now, job, now, Interruption::Orderly, &Reason::new("it was told to stop"))
+                interrupted(now, job, now, Interruption::Abrupt, &Reason::new("its trainer stopped unasked"))
             }
         }
     }
@@ -180,8 +180,8 @@ impl Yard {
     fn release_part(&self, now: Timestamp, job: &Job, running: &Running, lease: Lease) -> Vec<Fact> {
         let mut facts = vec![released(now, job, lease)];
         if running.live.iter().all(|live| *live == lease) {
-            let reason = Reason::new("its candidates were told to stop");
-            facts.extend(interrupted(now, job, now, Interruption::Orderly, &reason));
+            let reason = Reason::new("its candidates stopped unasked");
+            facts.extend(interrupted(now, job, now, Interruption::Abrupt, &reason));
         }
         facts
     }

@@ -8,7 +8,10 @@ use crate::Order;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
     One(Order),
-    #[expect(clippy::box_collection, reason = "a subject with one job, of which there may be a million, stays at two words")]
+    #[expect(
+        clippy::box_collection,
+        reason = "a subject with one job, of which there may be a million, stays at two words"
+    )]
     Many(Box<BTreeSet<Order>>),
 }
 

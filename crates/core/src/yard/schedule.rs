@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::queue::Rank;
 use crate::{
-    Class, Event, Fact, Job, Node, NodeId, Order, Phase, Queue, QueueName, QueueSettings, Resources,
+    Class, Event, Fact, Job, Node, NodeId, Order, Phase, Queue, QueueName, QueueSettings, Resources, Subject,
     Submission, Timestamp,
 };
 
 use super::line::Line;
-use super::{ClassKey, Yard};
+use super::{ClassKey, SubjectKey, Yard};
 
 /// A job that has waited so long for resources that others may not take them any more.
 #[derive(Clone, Copy)]
@@ -44,6 +44,7 @@ impl Yard {
         if !due || !self.is_open(class) || self.busy.contains_key(&submission.subject) {
             return None;
         }
+        self.place(class, None)?;
         let node = self.place(class, self.reservation(now))?;
         Some(Fact {
             at: now,
@@ -52,12 +53,15 @@ impl Yard {
     }
 
     fn next_start(&self, now: Timestamp) -> Option<Fact> {
+        // Whoever finds no room at all need not be held against a reservation, which is dearer to find.
+        let roomy = |class: &Class| self.is_open(class) && self.place(class, None).is_some();
+        if !self.ready.keys().any(|ClassKey(class)| roomy(class)) {
+            return None;
+        }
         let reservation = self.reservation(now);
         let mut best: Option<(Rank, Order, NodeId)> = None;
         for (ClassKey(class), line) in &self.ready {
-            let Some(&(rank, order)) = line.first() else {
-                continue;
-            };
+            let Some(&(rank, order)) = line.first() else { continue };
             let is_first =
                 best.is_none_or(|(best_rank, best_order, _)| (rank, order) < (best_rank, best_order));
             if !is_first || !self.is_open(class) {
@@ -151,12 +155,31 @@ impl Yard {
 
     /// Puts the jobs of a subject that could go next into the line for room: of a free subject the first of each class,
     /// since one that its queue or its demand holds back is no reason for another to wait; of a busy one none.
-    pub(super) fn line_up(&mut self, order: Order) {
-        let subject = self.jobs[&order].subject.clone();
-        let is_busy = self.busy.contains_key(&subject);
+    pub(super) fn line_up(&mut self, key: SubjectKey) {
+        match self.unfinished.get(&key) {
+            None => {}
+            Some(Line::One(order)) => {
+                let job = &self.jobs[order];
+                if self.is_eligible(job) && !self.busy.contains_key(&job.subject) {
+                    let place = (self.rank(job), job.order);
+                    self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place);
+                }
+            }
+            Some(Line::Many(orders)) => {
+                let mut subjects: Vec<Subject> =
+                    orders.iter().map(|order| self.jobs[order].subject.clone()).collect();
+                subjects.sort_unstable();
+                subjects.dedup();
+                subjects.iter().for_each(|subject| self.line_up_many(subject));
+            }
+        }
+    }
+
+    fn line_up_many(&mut self, subject: &Subject) {
+        let is_busy = self.busy.contains_key(subject);
         let mut firsts: Vec<(ClassKey, (Rank, Order))> = Vec::new();
         let mut others: Vec<(Rank, Order)> = Vec::new();
-        for job in self.unfinished(&subject).filter(|job| self.is_eligible(job)) {
+        for job in self.unfinished(subject).filter(|job| self.is_eligible(job)) {
             let key = (self.rank(job), job.order);
             let class = ClassKey(Arc::clone(&job.class));
             match firsts.iter_mut().find(|(known, _)| *known == class) {

@@ -1,0 +1,139 @@
+//! Searches.
+
+use trainyard_core::port::Handle;
+use trainyard_http::{Request, Response, StatusCode};
+
+use crate::fault::Fault;
+use crate::host::{Hit, Host, IndexId, Query, Refused};
+use crate::map::{self, Doing};
+use crate::service::{CyborgDb, Edge};
+use crate::vectors::decoded;
+use crate::wire::answers::{Results, Row};
+use crate::wire::json::to_map;
+use crate::wire::requests::{self, Knobs, OfIndex, QueryBinary, Wanted};
+
+/// How many neighbours are found when nobody says.
+const TOP_K: usize = 100;
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
+    pub(crate) async fn query(&self, request: Request) -> Result<Response, Fault> {
+        self.post(request, |edge, body: requests::Query| {
+            let id = edge.open(Doing::Query, &body.index)?;
+            let vectors = match body.wanted {
+                _ if body.knobs.text => return Err(no_text_search(Doing::Query)),
+                Wanted::Nothing => {
+                    return Err(
+                        Doing::Query.invalid("Provide at least one: query_vectors or query_contents.")
+                    );
+                }
+                Wanted::Contents => {
+                    return Err(Doing::Query
+                        .invalid("query_contents needs an embedding model, and the index has none."));
+                }
+                Wanted::One(vector) => vec![vector],
+                Wanted::Many(vectors) => vectors,
+            };
+            let dimension = edge.dimension(Doing::Query, id, &body.index.name)?;
+            if let Some(odd) = vectors.iter().find(|vector| vector.len() != dimension) {
+                let refused = Refused::WrongDimension { expected: dimension, got: odd.len() };
+                return Err(map::refused(Doing::Query, &body.index.name, &refused));
+            }
+            let vectors = Vectors { dimension, numbers: vectors.concat() };
+            let mut rows = edge.search(Doing::Query, id, &body.index.name, vectors, body.knobs)?;
+            // A batch of one answers flat, as a single query does.
+            Ok(match rows.len() {
+                1 => Response::json(StatusCode::OK, &Results { results: rows.remove(0) }),
+                _ => Response::json(StatusCode::OK, &Results { results: rows }),
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn query_binary(&self, request: Request) -> Result<Response, Fault> {
+        self.post(request, |edge, body: QueryBinary| {
+            let doing = Doing::QueryBinary;
+            let id = edge.open(doing, &body.index)?;
+            if body.knobs.text {
+                return Err(no_text_search(doing));
+            }
+            let (got, numbers) = decoded(doing, &body.vectors)?;
+            if numbers.is_empty() {
+                return Err(doing.invalid("Provide at least one: query_vectors or query_contents."));
+            }
+            let expected = edge.dimension(doing, id, &body.index.name)?;
+            if got != expected {
+                let refused = Refused::WrongDimension { expected, got };
+                return Err(map::refused(doing, &body.index.name, &refused));
+            }
+            let vectors = Vectors { dimension: got, numbers };
+            let results = edge.search(doing, id, &body.index.name, vectors, body.knobs)?;
+            Ok(Response::json(StatusCode::OK, &Results { results }))
+        })
+        .await
+    }
+
+    /// Not offered; said after all the checks that come before it.
+    pub(crate) async fn query_metadata(&self, request: Request) -> Result<Response, Fault> {
+        self.post(request, |edge, index: OfIndex| {
+            edge.open(Doing::QueryMetadata, &index)?;
+            Err(Doing::QueryMetadata.invalid("queries without vectors are not offered by this server"))
+        })
+        .await
+    }
+}
+
+struct Vectors {
+    dimension: usize,
+    numbers: Vec<f32>,
+}
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
+    fn dimension(&self, doing: Doing, id: IndexId, name: &str) -> Result<usize, Fault> {
+        let described = self.host.describe(id).map_err(|error| map::refused(doing, name, &error))?;
+        described.dimension.ok_or_else(|| map::refused(doing, name, &Refused::DimensionUnset))
+    }
+
+    fn search(
+        &self,
+        doing: Doing,
+        id: IndexId,
+        name: &str,
+        vectors: Vectors,
+        knobs: Knobs,
+    ) -> Result<Vec<Vec<Row>>, Fault> {
+        let limits = self.settings.limits();
+        let Vectors { dimension, numbers } = vectors;
+        let queries = numbers.len() / dimension;
+        self.bounded(doing, "vectors", queries, limits.queries)?;
+        let top_k = match knobs.top_k {
+            None => TOP_K,
+            Some(got) => match usize::try_from(got) {
+                Ok(top_k @ 1..) if top_k <= limits.top_k => top_k,
+                Ok(_) | Err(_) => {
+                    return Err(
+                        doing.invalid(format!("top_k must be between 1 and {}, got {got}", limits.top_k))
+                    );
+                }
+            },
+        };
+        self.bounded(doing, "neighbours", queries.saturating_mul(top_k), limits.neighbours)?;
+        let n_probes = match knobs.n_probes {
+            None | Some(0) => None,
+            Some(got @ i64::MIN..0) => {
+                return Err(doing.invalid(format!("n_probes cannot be negative, got {got}")));
+            }
+            Some(got) => Some(usize::try_from(got).unwrap_or(usize::MAX)),
+        };
+        let (distance, metadata) = (knobs.includes("distance"), knobs.includes("metadata"));
+        let filters = knobs.filters.filter(|filters| !filters.is_empty()).map(|filters| to_map(&filters));
+        let query = Query { dimension, vectors: numbers, top_k, n_probes, filters, metadata };
+        self.adopt_or_log(id);
+        let found = self.host.query(id, &query).map_err(|error| map::refused(doing, name, &error))?;
+        let rows = |hits: Vec<Hit>| hits.into_iter().map(|hit| Row::new(hit, distance, metadata)).collect();
+        Ok(found.into_iter().map(rows).collect())
+    }
+}
+
+fn no_text_search(doing: Doing) -> Fault {
+    doing.invalid("text search is not offered by this server")
+}

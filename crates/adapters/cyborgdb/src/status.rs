@@ -1,0 +1,118 @@
+//! The training status: one consistent look at the yard.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use trainyard_core::port::Handle;
+use trainyard_core::{Class, Job, Parameters, Phase, Subject, Timestamp, Yard};
+use trainyard_http::{Response, StatusCode};
+
+use crate::host::Host;
+use crate::map::{self, Place};
+use crate::parameters::TrainParameters;
+use crate::service::Edge;
+use crate::wire::answers::TrainingStatus;
+
+/// How long the worker counts as running after its last job.
+const IDLE_TAIL: Duration = Duration::from_secs(5);
+
+/// Of so many of the newest jobs the last end is looked for. With one job at a time, first come first served, the
+/// newest job is the last to end.
+const ENDS_SEEN_MAX: usize = 256;
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
+    pub(crate) fn training_status(&self) -> Response {
+        let mut seen = Seen::default();
+        let now = self.handle.now();
+        self.handle.read(&mut |yard| seen = Seen::look(yard, self.settings.class()));
+        let status = seen.tell(now, self.settings.rule().shown());
+        Response::json(StatusCode::OK, &status)
+    }
+}
+
+/// What of a yard matters here, taken at one moment.
+#[derive(Debug, Default)]
+struct Seen {
+    current: Vec<Listed>,
+    queued: Vec<Listed>,
+    last_end: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    subject: Subject,
+    parameters: Parameters,
+}
+
+impl Seen {
+    fn look(yard: &Yard, class: &Class) -> Self {
+        let ours = |job: &&Job| job.class.kind == class.kind && job.class.queue == class.queue;
+        let at = |place: Place| move |job: &&Job| map::place(&job.phase) == place;
+        let mut current: Vec<&Job> = yard.occupying().filter(ours).filter(at(Place::Current)).collect();
+        current.sort_by_key(|job| job.order);
+        let queued = yard.waiting(&class.queue).filter(ours).filter(at(Place::Queued));
+        Self {
+            current: current.into_iter().map(Listed::of).collect(),
+            queued: queued.map(Listed::of).collect(),
+            last_end: yard.jobs().rev().take(ENDS_SEEN_MAX).filter(ours).filter_map(ended_at).max(),
+        }
+    }
+
+    /// The one that runs is first, then those that wait, oldest first; a name is listed once per job. Should the
+    /// queue let more than one run, the oldest is the current one and the others come next.
+    fn tell(self, now: Timestamp, retrain_threshold: u64) -> TrainingStatus {
+        let is_busy = !self.current.is_empty() || !self.queued.is_empty();
+        let mut running = self.current.iter().map(Listed::name);
+        let currently_training = running.next();
+        let queued_indexes: Vec<String> = running.chain(self.queued.iter().map(Listed::name)).collect();
+        TrainingStatus {
+            training_indexes: currently_training.iter().chain(&queued_indexes).cloned().collect(),
+            currently_training,
+            queued_indexes,
+            retrain_threshold,
+            worker_running: is_busy || is_in_tail(now, self.last_end),
+            worker_pid: 0,
+            global_training: BTreeMap::new(),
+        }
+    }
+}
+
+impl Listed {
+    fn of(job: &Job) -> Self {
+        Self { subject: job.subject.clone(), parameters: job.parameters.clone() }
+    }
+
+    /// The name travels with the job, so that a deleted index keeps its own until the job is over.
+    fn name(&self) -> String {
+        let name = TrainParameters::index_name_in(self.parameters.as_bytes());
+        name.map_or_else(|| self.subject.to_string(), |name| name.into_owned())
+    }
+}
+
+/// Whether the worker still counts as running, having nothing to do since `last_end`.
+fn is_in_tail(now: Timestamp, last_end: Option<Timestamp>) -> bool {
+    last_end.is_some_and(|end| now.since(end) < IDLE_TAIL)
+}
+
+fn ended_at(job: &Job) -> Option<Timestamp> {
+    match &job.phase {
+        Phase::Finished(finished) => Some(finished.at),
+        Phase::Waiting(_) | Phase::Running(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_five_seconds() {
+        let end = Timestamp::from_millis(1_000);
+        let check = |now, last_end| is_in_tail(Timestamp::from_millis(now), last_end);
+        assert!(!check(1_000, None), "nothing was ever trained");
+        assert!(check(1_000, Some(end)));
+        assert!(check(5_999, Some(end)));
+        assert!(!check(6_000, Some(end)));
+        assert!(check(0, Some(end)), "a clock that lags is no reason to say no");
+    }
+}

@@ -1,0 +1,130 @@
+//! A yard driven by hand and a host in memory, so that the wire is tested alone.
+
+#![allow(dead_code, unreachable_pub, reason = "each test includes this, and uses its own part of it")]
+
+mod handle;
+mod host;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use trainyard_cyborgdb::{CyborgDb, Settings};
+use trainyard_http::{Method, Request, Response, Service, block_on};
+
+pub use handle::Yardmaster;
+pub use host::MemoryHost;
+
+pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub const OTHER_KEY: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+pub struct Bench {
+    pub service: CyborgDb<Yardmaster, MemoryHost>,
+    pub yard: Arc<Yardmaster>,
+    pub host: Arc<MemoryHost>,
+}
+
+impl Bench {
+    pub fn new(settings: Settings) -> Self {
+        Self::over(settings, Arc::new(Yardmaster::new()), Arc::new(MemoryHost::default()))
+    }
+
+    pub fn over(settings: Settings, yard: Arc<Yardmaster>, host: Arc<MemoryHost>) -> Self {
+        let service = CyborgDb::new(Arc::clone(&yard), Arc::clone(&host), settings);
+        Self { service, yard, host }
+    }
+
+    pub fn send(&self, request: Request) -> Told {
+        Told::of(block_on(self.service.call(request)))
+    }
+
+    pub fn get(&self, path: &str) -> Told {
+        self.send(Request::new(Method::GET, path))
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Told {
+        self.send(post(path, body))
+    }
+
+    /// Makes an index of this name under [`KEY`].
+    pub fn create(&self, name: &str) {
+        let told = self.post("/v1/indexes/create", &with_key(name, ""));
+        assert_eq!(told.status, 200, "{}", told.body);
+    }
+
+    /// Puts so many two-dimensional vectors in, with ids from `first` on.
+    pub fn fill(&self, name: &str, first: usize, count: usize) -> Told {
+        let items = (first..first + count).map(|n| format!(r#"{{"id":"{n}","vector":[{n},1.5]}}"#));
+        let items = items.collect::<Vec<_>>().join(",");
+        let told = self.post("/v1/vectors/upsert", &with_key(name, &format!(r#""items":[{items}]"#)));
+        assert_eq!(told.status, 200, "{}", told.body);
+        told
+    }
+
+    pub fn describe(&self, name: &str) -> Value {
+        self.post("/v1/indexes/describe", &with_key(name, "")).json()
+    }
+
+    pub fn status(&self) -> Value {
+        self.get("/v1/indexes/training-status").json()
+    }
+}
+
+/// An answer, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Told {
+    pub fn of(response: Response) -> Self {
+        let text = |value: &trainyard_http::HeaderValue| value.to_str().unwrap().to_owned();
+        let headers =
+            response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        Self {
+            status: response.status().as_u16(),
+            content_type: response.headers().get("content-type").map(text),
+            headers,
+            body: String::from_utf8(response.bytes_ready().unwrap().to_vec()).unwrap(),
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The answer is this fixture, byte for byte.
+    #[track_caller]
+    pub fn is(&self, status: u16, fixture_name: &str) {
+        assert_eq!((self.status, &*self.body), (status, &*fixture(&format!("answers/{fixture_name}"))));
+        assert_eq!(self.content_type.as_deref(), Some("application/json"));
+    }
+
+    #[track_caller]
+    pub fn says(&self, status: u16, detail: &str) {
+        let expected = serde_json::json!({ "detail": detail }).to_string();
+        assert_eq!((self.status, &*self.body), (status, &*expected));
+    }
+}
+
+pub fn post(path: &str, body: &str) -> Request {
+    Request::new(Method::POST, path)
+        .with_header("content-type", "application/json")
+        .with_body(body.to_owned())
+}
+
+/// A body for the index of this name, under [`KEY`], with more members.
+pub fn with_key(name: &str, more: &str) -> String {
+    let comma = if more.is_empty() { "" } else { "," };
+    format!(r#"{{"index_name":{},"index_key":"{KEY}"{comma}{more}}}"#, Value::from(name))
+}
+
+/// A fixture's text without the line's end.
+pub fn fixture(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.trim_end_matches('\n').to_owned()
+}

@@ -1,0 +1,424 @@
+//! Trainings: queued, run, watched, deleted under, and gone on with after a restart.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use support::{Bench, MemoryHost, OTHER_KEY, Told, Yardmaster, fixture, post, with_key};
+use trainyard_core::Switch;
+use trainyard_cyborgdb::{IndexId, Rule, Settings, TrainParameters};
+use trainyard_http::{Answer, Service, block_on, timeout};
+
+/// The rules of the fact sheet, with ten where it says ten thousand.
+fn documented() -> Settings {
+    Settings::new().with_rule(Rule::Documented { threshold: 10, first: 10 }).with_min_vectors(10)
+}
+
+fn service() -> Settings {
+    Settings::new().with_rule(Rule::Service { floor: 10 }).with_min_vectors(10)
+}
+
+/// A `train` that is under way.
+struct Train<'b>(Pin<Box<dyn Future<Output = Told> + Send + 'b>>);
+
+impl<'b> Train<'b> {
+    fn start(bench: &'b Bench, name: &str, more: &str) -> Self {
+        let answer: Answer<'b> = bench.service.call(post("/v1/indexes/train", &with_key(name, more)));
+        let mut train = Self(Box::pin(async { Told::of(answer.await) }));
+        let before = bench.yard.jobs();
+        block_on(async {
+            while bench.yard.jobs() == before {
+                assert!(timeout(Duration::from_millis(1), &mut train.0).await.is_none(), "it waits");
+            }
+        });
+        assert!(train.is_waiting(), "it waits for its job");
+        train
+    }
+
+    fn is_waiting(&mut self) -> bool {
+        block_on(timeout(Duration::from_millis(5), &mut self.0)).is_none()
+    }
+
+    #[track_caller]
+    fn ends(self, fixture: &str) {
+        block_on(timeout(Duration::from_secs(20), self.0)).expect("its job is over").is(200, fixture);
+    }
+}
+
+fn names(status: &serde_json::Value, member: &str) -> Vec<String> {
+    status[member].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_first_training_by_hand() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    bench.fill("i", 0, 5);
+    let mut train = Train::start(&bench, "i", r#""n_lists":"64""#);
+    assert_eq!(names(&bench.status(), "training_indexes"), ["i"]);
+    bench.yard.report();
+    let described = bench.describe("i");
+    assert_eq!((&described["is_trained"], &described["n_lists"]), (&false.into(), &1.into()));
+    assert!(train.is_waiting());
+    let parameters = bench.yard.parameters(bench.yard.running().unwrap());
+    let expected = TrainParameters { n_lists: Some(64), ..TrainParameters::automatic("i", 10) };
+    assert_eq!(TrainParameters::from_bytes(&parameters).unwrap(), expected);
+
+    bench.yard.complete(Some(64));
+    train.ends("trained.json");
+    assert!(bench.host.serves("i").is_some(), "the model serves when train returns");
+    bench.post("/v1/indexes/describe", &with_key("i", "")).is(200, "described_trained.json");
+    assert!(names(&bench.status(), "training_indexes").is_empty());
+}
+
+#[test]
+fn the_clients_train() {
+    for client in ["train_client_0.18.json", "train_client_0.17.json"] {
+        let bench = Bench::new(documented());
+        bench.create("i");
+        let body = fixture(&format!("requests/{client}"));
+        let train = bench.service.call(post("/v1/indexes/train", &body));
+        block_on(async {
+            let mut train = train;
+            assert!(timeout(Duration::from_millis(200), &mut train).await.is_none());
+            let parameters = bench.yard.parameters(bench.yard.running().unwrap());
+            assert_eq!(
+                TrainParameters::from_bytes(&parameters).unwrap(),
+                TrainParameters::automatic("i", 10)
+            );
+            // Nothing to do is a success, and leaves everything as it was.
+            bench.yard.complete(None);
+            Told::of(train.await).is(200, "trained.json");
+        });
+        assert_eq!(bench.describe("i")["is_trained"], false);
+        assert_eq!(bench.describe("i")["n_lists"], 1);
+    }
+}
+
+#[test]
+fn what_the_trainer_is_told_is_within_bounds() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(
+        &bench,
+        "i",
+        r#""n_lists":1e40,"batch_size":-5,"max_iters":"20","tolerance":-1,"max_memory":true"#,
+    );
+    let parameters = bench.yard.parameters(bench.yard.running().unwrap());
+    let expected = TrainParameters {
+        n_lists: Some(i64::MAX as u64),
+        max_iters: Some(20),
+        max_memory: Some(1),
+        ..TrainParameters::automatic("i", 10)
+    };
+    assert_eq!(TrainParameters::from_bytes(&parameters).unwrap(), expected);
+    bench.yard.fail();
+    train.ends("train_failed.json");
+}
+
+#[test]
+fn a_training_that_fails_is_a_200() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    bench.yard.fail();
+    train.ends("train_failed.json");
+    let jobs = bench.yard.jobs();
+    bench.post("/v1/indexes/train", &with_key("i", r#""n_lists":-1"#)).is(200, "train_failed.json");
+    assert_eq!(bench.yard.jobs(), jobs, "it is refused before it is queued");
+    for (body, status) in [
+        ("{}".to_owned(), 422),
+        (with_key("j", ""), 404),
+        (format!(r#"{{"index_name":"i","index_key":"{OTHER_KEY}"}}"#), 401),
+    ] {
+        assert_eq!(bench.post("/v1/indexes/train", &body).status, status);
+        assert_eq!(bench.yard.jobs(), jobs, "it is refused before it is queued");
+    }
+}
+
+#[test]
+fn a_retraining_shows_untrained_while_it_trains() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    bench.yard.complete(Some(16));
+    train.ends("trained.json");
+    let first = bench.host.serves("i");
+
+    let train = Train::start(&bench, "i", "");
+    assert_eq!(bench.describe("i")["is_trained"], true, "it may yet find nothing to do");
+    bench.yard.report();
+    let described = bench.describe("i");
+    assert_eq!((&described["is_trained"], &described["n_lists"]), (&false.into(), &16.into()));
+    bench.yard.complete(Some(32));
+    train.ends("trained.json");
+    let described = bench.describe("i");
+    assert_eq!((&described["is_trained"], &described["n_lists"]), (&true.into(), &32.into()));
+    assert_ne!(bench.host.serves("i"), first);
+
+    let train = Train::start(&bench, "i", "");
+    bench.yard.report();
+    bench.yard.fail();
+    train.ends("train_failed.json");
+    let described = bench.describe("i");
+    assert_eq!((&described["is_trained"], &described["n_lists"]), (&true.into(), &32.into()), "as before");
+}
+
+#[test]
+fn one_line_first_come_first_served_a_name_once_per_job() {
+    let bench = Bench::new(documented());
+    bench.create("A");
+    bench.create("B");
+    assert!(bench.fill("A", 0, 10).body.contains("training_triggered"));
+    assert!(bench.fill("B", 0, 10).body.contains("training_triggered"));
+    let first = Train::start(&bench, "A", "");
+    let second = Train::start(&bench, "A", "");
+    let status = bench.status();
+    assert_eq!(names(&status, "training_indexes"), ["A", "B", "A", "A"]);
+    assert_eq!(status["currently_training"], "A");
+    assert_eq!(names(&status, "queued_indexes"), ["B", "A", "A"]);
+    for expected in [vec!["B", "A", "A"], vec!["A", "A"], vec!["A"], vec![]] {
+        bench.yard.complete(Some(4));
+        assert_eq!(names(&bench.status(), "training_indexes"), expected);
+    }
+    for train in [first, second] {
+        let told = block_on(train.0);
+        assert_eq!(told.body, r#"{"status":"success","message":"Index 'A' trained successfully"}"#);
+    }
+}
+
+#[test]
+fn ten_thousand_is_enough_on_the_wire_too() {
+    let bench = Bench::new(Settings::new());
+    bench.create("i");
+    bench.host.stuff("i", 9_998);
+    let upsert = |id| {
+        let items = format!(r#""items":[{{"id":"{id}","vector":[1]}}]"#);
+        bench.post("/v1/vectors/upsert", &with_key("i", &items)).body
+    };
+    assert!(!upsert("a").contains("triggered"), "9,999");
+    assert!(upsert("b").contains("(vectors: 10000, threshold: 10000)"), "10,000");
+    bench.yard.complete(Some(128));
+    assert!(!upsert("c").contains("triggered"), "10,001 are not above 128 x 10,000");
+}
+
+#[test]
+fn the_documented_rule_fires_and_says_so() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    assert_eq!(bench.fill("i", 0, 9).body, r#"{"status":"success","message":"Upserted 9 vectors"}"#);
+    bench.fill("i", 9, 1).is(200, "upserted_triggered_documented.json");
+    bench.fill("i", 10, 1).is(200, "upserted.json");
+    assert_eq!(names(&bench.status(), "training_indexes"), ["i"], "beside an unfinished job it never fires");
+    bench.yard.complete(Some(4));
+    assert_eq!(bench.describe("i")["n_lists"], 4);
+    let told = bench.fill("i", 11, 29);
+    assert!(!told.body.contains("training_triggered"), "40 are not above 4 x 10");
+    let told = bench.fill("i", 40, 1);
+    assert!(told.body.contains("(vectors: 41, threshold: 40)"), "{}", told.body);
+    // Deleting never triggers training, and neither does an upsert that replaces.
+    bench.yard.complete(Some(8));
+    assert!(!bench.fill("i", 0, 1).body.contains("training_triggered"));
+}
+
+#[test]
+fn the_rule_of_the_service_fires_and_says_so() {
+    let bench = Bench::new(service());
+    bench.create("i");
+    assert!(!bench.fill("i", 0, 10).body.contains("training_triggered"), "10 do not exceed 10");
+    bench.fill("i", 10, 1).is(200, "upserted_triggered_service.json");
+    assert_eq!(bench.status()["retrain_threshold"], 10);
+    bench.yard.complete(Some(4));
+    assert!(!bench.fill("i", 11, 20).body.contains("training_triggered"), "4 lists suit 31 vectors");
+    assert!(bench.fill("i", 31, 1).body.contains("(vectors: 32)"), "8 lists suit 32 vectors");
+}
+
+#[test]
+fn without_automatic_training_only_train_trains() {
+    let bench = Bench::new(documented().with_auto_train(Switch::Off));
+    bench.create("i");
+    assert!(!bench.fill("i", 0, 100).body.contains("training"));
+    assert_eq!(bench.yard.jobs(), 0);
+    assert_eq!(bench.status()["retrain_threshold"], 10, "it is shown all the same");
+    let train = Train::start(&bench, "i", "");
+    bench.yard.complete(Some(8));
+    train.ends("trained.json");
+}
+
+#[test]
+fn a_check_that_fails_is_a_warning() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    bench.yard.stop();
+    bench.fill("i", 0, 1).is(200, "upserted_unchecked.json");
+    assert_eq!(bench.post("/v1/indexes/train", &with_key("i", "")).status, 503);
+    bench.yard.go_on();
+    bench.yard.forget_rule(&bench.host.id("i").unwrap().subject());
+    assert!(bench.fill("i", 1, 9).body.contains("training_triggered"), "a rule that is not there is set");
+}
+
+#[test]
+fn a_train_that_waits_when_the_yard_stops_is_told_so() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    bench.yard.stop();
+    let told = block_on(train.0);
+    told.says(503, "Failed to train index: the service is stopping; trainings go on at its next start");
+    assert!(told.headers.contains(&("retry-after".to_owned(), "30".to_owned())));
+}
+
+#[test]
+fn deleted_while_it_runs() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let mut train = Train::start(&bench, "i", "");
+    let queued = Train::start(&bench, "i", "");
+    bench.yard.report();
+    let old = bench.host.id("i").unwrap();
+    bench.post("/v1/indexes/delete", &with_key("i", "")).is(200, "index_deleted.json");
+    assert_eq!(bench.get("/v1/indexes/list").body, r#"{"indexes":[]}"#);
+    bench.post("/v1/indexes/describe", &with_key("i", "")).says(404, "No KMS envelope for index 'i'");
+    bench.post("/v1/indexes/train", &with_key("i", "")).says(404, "No KMS envelope for index 'i'");
+    assert_eq!(names(&bench.status(), "training_indexes"), ["i"], "the trainer has yet to stop");
+
+    // A new one of the same name is another one, also for the old trainer.
+    bench.create("i");
+    let new = bench.host.id("i").unwrap();
+    assert_ne!(old, new);
+    assert_eq!(bench.describe("i")["is_trained"], false);
+    assert!(!train.is_waiting(), "it was told at once");
+    let train = Train::start(&bench, "i", "");
+    assert_eq!(names(&bench.status(), "training_indexes"), ["i", "i"]);
+    bench.yard.stop_run();
+    assert_eq!(names(&bench.status(), "training_indexes"), ["i"]);
+    bench.yard.complete(Some(8));
+    train.ends("trained.json");
+    queued.ends("train_failed.json");
+    assert_eq!(bench.describe("i")["n_lists"], 8);
+    assert!(names(&bench.status(), "training_indexes").is_empty());
+}
+
+#[test]
+fn the_train_of_a_deleted_index_fails() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    bench.post("/v1/indexes/delete", &with_key("i", "")).is(200, "index_deleted.json");
+    train.ends("train_failed.json");
+    // What the trainer hands over now is nobody's.
+    bench.yard.stop_run();
+    assert!(bench.yard.running().is_none());
+}
+
+#[test]
+fn the_worker_stays_five_seconds() {
+    let bench = Bench::new(documented());
+    let is_running = || bench.status()["worker_running"].as_bool().unwrap();
+    assert!(!is_running());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    assert!(is_running());
+    bench.yard.pass(Duration::from_secs(10));
+    assert!(is_running(), "it is at work");
+    bench.yard.complete(None);
+    train.ends("trained.json");
+    bench.yard.pass(Duration::from_millis(4_999));
+    assert!(is_running());
+    bench.yard.pass(Duration::from_millis(1));
+    assert!(!is_running());
+}
+
+#[test]
+fn a_start_puts_right_what_a_crash_left() {
+    let bench = Bench::new(documented());
+    bench.create("lost");
+    bench.create("kept");
+    bench.create("grown");
+    drop(Train::start(&bench, "lost", ""));
+    drop(Train::start(&bench, "lost", ""));
+    let [lost, kept, grown] = ["lost", "kept", "grown"].map(|name| bench.host.id(name).unwrap());
+    // A crash between the two steps of a delete, one between those of a create, one before an observation.
+    trainyard_cyborgdb::Host::remove(&*bench.host, lost).unwrap();
+    bench.yard.forget_rule(&kept.subject());
+    bench.host.stuff("grown", 10);
+
+    let bench = Bench::over(documented(), Arc::clone(&bench.yard), Arc::clone(&bench.host));
+    let done = block_on(bench.service.resync()).unwrap();
+    assert_eq!((done.indexes, done.ruled, done.triggered, done.retired), (2, 1, 1, 1));
+    assert!(bench.yard.has_rule(&kept.subject()) && !bench.yard.has_rule(&lost.subject()));
+    bench.yard.stop_run();
+    assert_eq!(names(&bench.status(), "training_indexes"), ["grown"]);
+    let again = block_on(bench.service.resync()).unwrap();
+    assert_eq!((again.ruled, again.triggered, again.retired), (0, 0, 0), "once is enough");
+    assert!(IndexId::of(&grown.subject()) == Some(grown));
+
+    // Other settings are other rules.
+    let bench = Bench::over(service(), Arc::clone(&bench.yard), Arc::clone(&bench.host));
+    assert_eq!(block_on(bench.service.resync()).unwrap().ruled, 2);
+    bench.host.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(block_on(bench.service.resync()).is_err());
+}
+
+#[test]
+fn a_model_of_before_the_restart_serves_after_it() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    bench.fill("i", 0, 10);
+    bench.yard.complete(Some(4));
+    assert!(bench.host.serves("i").is_none(), "nobody has asked yet");
+    bench.post("/v1/vectors/query", &with_key("i", r#""query_vectors":[0,0]"#));
+    assert!(bench.host.serves("i").is_some(), "a query finds the model that the registry has");
+}
+
+#[test]
+fn a_thousand_blocked_trains_slow_nothing_down() {
+    const TRAINS: usize = 1_000;
+    let bench = Bench::over(documented(), Arc::new(Yardmaster::new()), Arc::new(MemoryHost::default()));
+    bench.create("i");
+    let body = with_key("i", "");
+    let mut trains: Vec<Answer<'_>> =
+        (0..TRAINS).map(|_| bench.service.call(post("/v1/indexes/train", &body))).collect();
+    block_on(async {
+        for train in &mut trains {
+            assert!(timeout(Duration::ZERO, train).await.is_none(), "it waits");
+        }
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while bench.yard.jobs() < TRAINS {
+            for train in &mut trains {
+                assert!(timeout(Duration::ZERO, train).await.is_none());
+            }
+            assert!(Instant::now() < deadline, "{} of {TRAINS} are queued", bench.yard.jobs());
+        }
+        // This one thread holds all of them, and answers between them.
+        let started = Instant::now();
+        let rounds = 20;
+        for _ in 0..rounds {
+            let health = trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/health");
+            assert_eq!(bench.service.call(health).await.status(), 200);
+            let status =
+                trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/indexes/training-status");
+            let told = Told::of(bench.service.call(status).await);
+            assert_eq!(names(&told.json(), "training_indexes").len(), TRAINS);
+        }
+        // Each lists a thousand names; a millisecond or so where nothing else goes on.
+        assert!(started.elapsed() / rounds < Duration::from_millis(250), "{:?}", started.elapsed() / rounds);
+        println!("a status beside {TRAINS} blocked trains takes {:?}", started.elapsed() / rounds);
+        bench.post_all_done(&mut trains).await;
+    });
+}
+
+impl Bench {
+    /// Cancels everything by deleting the index, and sees every train end.
+    async fn post_all_done(&self, trains: &mut [Answer<'_>]) {
+        let told = Told::of(self.service.call(post("/v1/indexes/delete", &with_key("i", ""))).await);
+        told.is(200, "index_deleted.json");
+        for train in trains {
+            Told::of(train.await).is(200, "train_failed.json");
+        }
+    }
+}

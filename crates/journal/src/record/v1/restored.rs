@@ -1,0 +1,77 @@
+//! Pieces of a snapshot.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use trainyard_core as core;
+
+use super::class::Classes;
+use super::job::Job;
+use super::model::Model;
+use super::node::{Node, Queue};
+use super::retrain::Rule;
+use super::value::{Id, Invalid};
+
+/// New pieces come at the end, and nowhere else.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Restored<'a> {
+    Counters {
+        order: u64,
+        lease: u64,
+    },
+    Queue {
+        name: &'a str,
+        #[serde(borrow)]
+        queue: Queue<'a>,
+    },
+    Node {
+        id: Id,
+        #[serde(borrow)]
+        node: Node<'a>,
+    },
+    Job(#[serde(borrow)] Job<'a>),
+    Rule {
+        subject: &'a str,
+        #[serde(borrow)]
+        rule: Rule<'a>,
+    },
+    Model {
+        #[serde(borrow)]
+        model: Model<'a>,
+        active: bool,
+    },
+}
+
+impl<'a> Restored<'a> {
+    pub(super) fn of(restored: &'a core::Restored, classes: &mut Classes<'a>) -> Self {
+        use core::Restored as R;
+        match restored {
+            R::Counters { order, lease } => Self::Counters { order: order.get(), lease: lease.get() },
+            R::Queue { name, queue } => Self::Queue { name: name.as_str(), queue: Queue::of(queue) },
+            R::Node { id, node } => Self::Node { id: Id(id.as_uuid()), node: Node::of(node) },
+            R::Job(job) => Self::Job(Job::of(job, classes)),
+            R::Rule { subject, rule } => {
+                Self::Rule { subject: subject.as_str(), rule: Rule::of(rule, classes) }
+            }
+            R::Model { model, active } => Self::Model { model: Model::of(model), active: *active },
+        }
+    }
+
+    pub(super) fn restore(self, classes: &[Arc<core::Class>]) -> Result<core::Restored, Invalid> {
+        use core::Restored as R;
+        Ok(match self {
+            Self::Counters { order, lease } => {
+                R::Counters { order: core::Order::new(order), lease: core::Lease::new(lease) }
+            }
+            Self::Queue { name, queue } => {
+                R::Queue { name: core::QueueName::new(name)?, queue: queue.restore()? }
+            }
+            Self::Node { id, node } => R::Node { id: core::NodeId::new(id.0), node: node.restore()? },
+            Self::Job(job) => R::Job(job.restore(classes)?),
+            Self::Rule { subject, rule } => {
+                R::Rule { subject: core::Subject::new(subject)?, rule: rule.restore(classes)? }
+            }
+            Self::Model { model, active } => R::Model { model: Arc::new(model.restore()?), active },
+        })
+    }
+}

@@ -1,0 +1,288 @@
+//! The journal and its turns.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::Receiver;
+use rusqlite::{Connection, ErrorCode};
+use trainyard_core::{Fact, Timestamp};
+use trainyard_journal::{Journal, JournalError, Position, Reading, Turn, WriterId, codec, render};
+
+use crate::error::failure;
+use crate::lock::{Lock, beside};
+use crate::opened::{Opened, Recovered};
+use crate::options::SqliteOptions;
+use crate::read::{Seal, read};
+use crate::schema::{self, connect, from_position, set_meta};
+
+/// A journal in a file, owned by one process. See the [crate docs](crate).
+///
+/// It has no clock of its own, and never sends a notice.
+pub struct SqliteJournal {
+    // Closed before the lock is given back.
+    connection: Connection,
+    name: String,
+    readable: bool,
+    writer: WriterId,
+    head: Position,
+    handed: Position,
+    stopped: bool,
+    _lock: Lock,
+}
+
+impl SqliteJournal {
+    /// Opens a journal, or makes a new one, and says what it found. The folder must be there.
+    ///
+    /// # Errors
+    /// When somebody else [has it](JournalError::is_locked), it [is corrupt](JournalError::is_corrupt), of an
+    /// [unknown version](JournalError::is_unknown_version), no journal at all, or cannot be opened.
+    pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<(Self, Opened), JournalError> {
+        let (path, name) = resolve(path.as_ref());
+        let (lock, stale_holder) = Lock::take(&path, &name)?;
+        let left = fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
+        let failed = |error| failure("open", &name, error);
+
+        schema::check_length(&path, &name, left)?;
+        let connection = connect(&path, &name, options)?;
+        let recovered = if left > 0 { Some(recover(&connection, left).map_err(failed)?) } else { None };
+        let (head, snapshot) = schema::ends(&connection).map_err(failed)?;
+        let newest = Position::new(head.get().saturating_sub(1)).max(snapshot.unwrap_or_default());
+        for record in read(&connection, &name, head, newest, &mut Position::new(0))?.records {
+            record?; // a newer release's, or a broken one, is refused here and not after hours of replay
+        }
+        let opened = Opened {
+            journal: name.clone(),
+            bytes: fs::metadata(&path).map_or(0, |file| file.len()),
+            head,
+            records: head.get().saturating_sub(snapshot.unwrap_or_default().get()),
+            snapshot,
+            recovered,
+            stale_holder,
+            foreign: schema::foreign(&connection).map_err(failed)?,
+        };
+        let journal = Self {
+            connection,
+            readable: options.is_readable(),
+            writer: draw_writer(&name)?,
+            name,
+            head,
+            handed: Position::START,
+            stopped: false,
+            _lock: lock,
+        };
+        Ok((journal, opened))
+    }
+
+    fn check(&self) -> Result<(), JournalError> {
+        if self.stopped { Err(JournalError::stopped(&self.name)) } else { Ok(()) }
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn begin(&mut self) -> Result<Box<dyn Turn + '_>, JournalError> {
+        self.check()?;
+        run(&self.connection, "BEGIN IMMEDIATE")
+            .map_err(|error| failure("begin a turn of", &self.name, error))?;
+        Ok(Box::new(SqliteTurn { journal: self, pending: None, snapshot: None }))
+    }
+
+    fn read(&mut self, from: Position) -> Result<Reading<'_>, JournalError> {
+        self.check()?;
+        read(&self.connection, &self.name, self.head, from, &mut self.handed)
+    }
+
+    fn watch(&self) -> Receiver<Position> {
+        crossbeam_channel::never()
+    }
+
+    fn head(&self) -> Position {
+        self.head
+    }
+
+    fn writer(&self) -> WriterId {
+        self.writer
+    }
+}
+
+impl fmt::Debug for SqliteJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteJournal")
+            .field("name", &self.name)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+struct SqliteTurn<'a> {
+    journal: &'a mut SqliteJournal,
+    pending: Option<Pending>,
+    /// The snapshot, encoded in parts.
+    snapshot: Option<Vec<Vec<u8>>>,
+}
+
+struct Pending {
+    at: Timestamp,
+    facts: Vec<Fact>,
+    encoded: Vec<u8>,
+}
+
+impl Turn for SqliteTurn<'_> {
+    fn news(&mut self) -> Result<Reading<'_>, JournalError> {
+        let SqliteJournal { connection, name, head, handed, .. } = &mut *self.journal;
+        if *handed == *head {
+            return Ok(Reading::empty());
+        }
+        let from = *handed;
+        read(connection, name, *head, from, handed)
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn append(&mut self, at: Timestamp, facts: &[Fact]) -> Result<(), JournalError> {
+        self.check_news()?;
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let mut all = self.pending.as_ref().map(|pending| pending.facts.clone()).unwrap_or_default();
+        all.extend_from_slice(facts);
+        let too_large = |error| JournalError::too_large(&self.journal.name).with_source(error);
+        let encoded = codec::encode(&all).map_err(too_large)?;
+        self.pending = Some(Pending { at, facts: all, encoded });
+        Ok(())
+    }
+
+    fn compact(&mut self, snapshot: &[Fact]) -> Result<(), JournalError> {
+        self.check_news()?;
+        let name = &self.journal.name;
+        if self.journal.head == Position::START && self.pending.is_none() {
+            return Err(JournalError::failed(format!("there is nothing to compact in {name}")));
+        }
+        let parts: Result<_, _> = codec::encode_parts(snapshot, PART_BYTES).collect();
+        self.snapshot = Some(parts.map_err(|error| JournalError::too_large(name).with_source(error))?);
+        Ok(())
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Position, JournalError> {
+        let (pending, snapshot) = (self.pending.take(), self.snapshot.take());
+        if pending.is_none() && snapshot.is_none() {
+            return Ok(self.journal.head);
+        }
+        // Should anything fail from here on, its end is unknown.
+        self.journal.stopped = true;
+        let position = self
+            .write(pending, snapshot.as_deref())
+            .map_err(|error| failure("commit to", &self.journal.name, error))?;
+        self.journal.stopped = false;
+        self.journal.head = position;
+        self.journal.handed = position;
+        if snapshot.is_some() {
+            // It is durable already. What is not tidied now is tidied by the next compaction.
+            let _ = give_back(&self.journal.connection);
+        }
+        Ok(position)
+    }
+}
+
+impl SqliteTurn<'_> {
+    fn write(&self, pending: Option<Pending>, snapshot: Option<&[Vec<u8>]>) -> rusqlite::Result<Position> {
+        let SqliteJournal { connection, readable, writer, head, .. } = &*self.journal;
+        let mut position = *head;
+        if let Some(Pending { at, facts, encoded }) = pending {
+            position = position.next();
+            if snapshot.is_none() {
+                let checksum = Seal::of_record(position, *writer, at, &encoded);
+                let text = readable.then(|| render::to_json_array(at, &facts));
+                let mut insert = connection.prepare_cached(
+                    "INSERT INTO records (position, writer, at, checksum, facts, readable) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?;
+                let writer = writer.as_uuid();
+                insert.execute((
+                    from_position(position),
+                    writer.as_bytes(),
+                    at.as_millis(),
+                    checksum,
+                    encoded,
+                    text,
+                ))?;
+            }
+        }
+        if let Some(parts) = snapshot {
+            write_snapshot(connection, position, parts)?;
+        }
+        run(connection, "COMMIT")?;
+        Ok(position)
+    }
+
+    fn check_news(&self) -> Result<(), JournalError> {
+        let SqliteJournal { name, head, handed, .. } = &*self.journal;
+        if handed < head { Err(JournalError::behind(name)) } else { Ok(()) }
+    }
+}
+
+impl Drop for SqliteTurn<'_> {
+    fn drop(&mut self) {
+        if !self.journal.connection.is_autocommit() && run(&self.journal.connection, "ROLLBACK").is_err() {
+            self.journal.stopped = true;
+        }
+    }
+}
+
+/// Puts a snapshot in the place of everything.
+fn write_snapshot(connection: &Connection, position: Position, parts: &[Vec<u8>]) -> rusqlite::Result<()> {
+    // Deleting first lets the snapshot take the freed pages, and without a condition it is done at once.
+    connection.execute("DELETE FROM records", [])?;
+    connection.execute("DELETE FROM snapshot", [])?;
+    let mut seal = Seal::new(position);
+    let mut insert = connection.prepare_cached("INSERT INTO snapshot (part, facts) VALUES (?1, ?2)")?;
+    for (number, part) in (1_i64..).zip(parts) {
+        seal.add(part);
+        insert.execute((number, part))?;
+    }
+    set_meta(connection, "snapshot_position", from_position(position))?;
+    set_meta(connection, "snapshot_checksum", seal.finish())
+}
+
+/// Gives free pages back to the file system.
+fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    for pragma in ["PRAGMA incremental_vacuum", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        let mut statement = connection.prepare(pragma)?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
+}
+
+/// Moves what a dead holder left in the write-ahead log into the file. On a disk that is full it cannot; then all
+/// of it stays where it is, and is read from there.
+fn recover(connection: &Connection, bytes: u64) -> rusqlite::Result<Recovered> {
+    let pages = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
+    let pages = match pages {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => None,
+        pages => Some(u64::try_from(pages?).unwrap_or(0)),
+    };
+    Ok(Recovered { pages, bytes })
+}
+
+fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
+}
+
+fn draw_writer(name: &str) -> Result<WriterId, JournalError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        JournalError::failed(format!("could not draw a writer id for {name}")).with_source(error)
+    })?;
+    Ok(WriterId::new(uuid::Builder::from_random_bytes(bytes).into_uuid()))
+}
+
+/// The file that a path leads to, over links, so that two ways to one file meet at one lock; and its name.
+pub(crate) fn resolve(path: &Path) -> (PathBuf, String) {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = format!("journal {}", path.display());
+    (path, name)
+}
+
+const PART_BYTES: usize = 1 << 20;

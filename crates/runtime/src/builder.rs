@@ -1,0 +1,237 @@
+//! How a yard is opened.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use trainyard_core::{Abilities, Answer, Command, Epoch, Kind, NodeId, Placement, Resources, Settings};
+use trainyard_journal::Journal;
+
+use crate::board::Board;
+use crate::context::Wiring;
+use crate::engine::{Agenda, Engine};
+use crate::floor::Floor;
+use crate::folder::DataFolder;
+use crate::house::{House, SharedTime};
+use crate::hub::Hub;
+use crate::pool::Pool;
+use crate::sweep::{Broom, Folders};
+use crate::sync::{Arc, AtomicBool};
+use crate::telemetry::{self, Meters};
+use crate::waiters::Waiters;
+use crate::{
+    Alarm, Clock, DriveError, Driver, OpenError, OpenReport, SystemClock, Trainer, Trainyard, Turned,
+};
+
+type OpenJournal = Box<dyn FnOnce() -> Result<Box<dyn Journal>, DriveError> + Send>;
+
+/// What a yard needs before it can be opened, and what it may be told.
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    data_dir: PathBuf,
+    journal: Option<OpenJournal>,
+    trainers: BTreeMap<Kind, Arc<dyn Trainer>>,
+    capacity: Resources,
+    settings: Option<Settings>,
+    node: Option<NodeId>,
+    clock: Option<Arc<dyn Clock>>,
+    threads: NonZeroUsize,
+    inbox_max: usize,
+    report_every: Duration,
+}
+
+impl Builder {
+    /// A yard that keeps its files in this folder; it is made when it is not there.
+    pub(crate) fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            journal: None,
+            trainers: BTreeMap::new(),
+            capacity: Resources::slots(1),
+            settings: None,
+            node: None,
+            clock: None,
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            inbox_max: 4_096,
+            report_every: Duration::from_millis(100),
+        }
+    }
+
+    /// Where facts are written. There is no default here; `trainyard::open` has one.
+    pub fn journal(self, journal: impl Journal + 'static) -> Self {
+        self.journal_with(|| Ok(journal))
+    }
+
+    /// The same, opened by [`Builder::start`].
+    pub fn journal_with<J: Journal + 'static>(
+        mut self,
+        open: impl FnOnce() -> Result<J, trainyard_journal::JournalError> + Send + 'static,
+    ) -> Self {
+        self.journal = Some(Box::new(|| Ok(Box::new(open()?))));
+        self
+    }
+
+    /// What trains a kind. Of two for one kind the last counts. At most [`Abilities::KINDS_MAX`] kinds.
+    pub fn trainer(mut self, kind: Kind, trainer: impl Trainer) -> Self {
+        self.trainers.insert(kind, Arc::new(trainer));
+        self
+    }
+
+    /// How many jobs run here at once. Default: 1.
+    pub fn slots(mut self, slots: u64) -> Self {
+        let others = self.capacity.minus(&Resources::slots(u64::MAX));
+        self.capacity = others.plus(&Resources::slots(slots));
+        self
+    }
+
+    /// What jobs share here. Default: one slot.
+    pub fn capacity(mut self, capacity: Resources) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Bounds and habits of the whole yard. They are durable: without a word, those that it was last told.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
+    /// Which node this is. Default: an id that is kept in the data folder, so that it is the same after a restart.
+    pub fn node(mut self, node: NodeId) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// Where time comes from. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// How many threads the trainers share, see [`Context::threads`](crate::Context::threads). Default: as many as
+    /// the machine has for this process.
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// How many commands may wait; who asks for more is told [`HandleError::Busy`](trainyard_core::port::HandleError).
+    /// Default: 4,096; at least 1.
+    pub fn inbox_max(mut self, commands: usize) -> Self {
+        self.inbox_max = commands.max(1);
+        self
+    }
+
+    /// How often one run's performance is made durable at most; in between the newest counts. Zero for always.
+    /// Default: 100 milliseconds.
+    pub fn report_every(mut self, interval: Duration) -> Self {
+        self.report_every = interval;
+        self
+    }
+
+    /// Opens the yard: rebuilds it, interrupts what died with the last process, and starts what can be started.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the folder or the journal cannot be used. A failure in between leaves a yard that can be
+    /// opened again.
+    pub fn start(self) -> Result<(Trainyard, OpenReport), OpenError> {
+        let folder = DataFolder::open(self.data_dir.clone())?;
+        let node = self.node.map_or_else(|| folder.node_id(), Ok)?;
+        let journal = self.journal.ok_or(OpenError::NoJournal)?()?;
+        let mut driver = Driver::open(journal)?;
+
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let (ring, alarm) = bounded(1);
+        clock.start_from(driver.committed().read().now());
+        clock.set_alarm(Alarm::new(ring.clone()));
+
+        let kinds = self.trainers.keys().map(|kind| (kind.clone(), Placement::InProcess)).collect();
+        let abilities = Abilities { kinds, capacity: self.capacity.clone() };
+        let now = clock.now();
+        let join = Command::JoinNode { node, abilities: abilities.clone() };
+        let commands: Vec<Command> =
+            self.settings.map(Command::Configure).into_iter().chain([join]).collect();
+        let opened = driver.turn(now, &commands)?;
+        let epoch = epoch_of(&opened)?;
+        let yard = Arc::clone(driver.committed());
+        let report = OpenReport::new(&yard.read(), &opened.facts[opened.news..]);
+        telemetry::opened(&report);
+
+        let (inbox, calls) = bounded(self.inbox_max);
+        let hub = Arc::new(Hub::default());
+        let board = Board::new(Arc::clone(&hub));
+        let wiring = Arc::new(Wiring { inbox, board, folder, meters: Meters::default() });
+        let house = Arc::new(House {
+            committed: Arc::clone(&yard),
+            wiring: Arc::clone(&wiring),
+            hub,
+            waiters: Waiters::default(),
+            clock,
+            inbox_max: self.inbox_max,
+            time: SharedTime::default(),
+            stopped: std::sync::OnceLock::new(),
+            is_deserted: AtomicBool::new(false),
+        });
+        house.set_time(now, opened.journal_now, opened.now);
+        let mut folders = Folders::open(&wiring.folder, &yard.read()).map_err(|source| {
+            OpenError::Folder { verb: "look into the data folder", path: self.data_dir, source }
+        })?;
+        let floor = Floor {
+            node,
+            epoch,
+            trainers: self.trainers,
+            threads: self.threads,
+            capacity: self.capacity,
+            pool: Arc::new(Pool::new()),
+            wiring,
+            is_closing: false,
+            runs: BTreeMap::new(),
+        };
+        let broom = Broom::default();
+        let left_behind = folders.all_orphans(&yard.read(), &std::collections::BTreeSet::new());
+        broom.sweep(&floor.pool, &floor.wiring, left_behind);
+        let notices = driver.notices();
+        let agenda = Agenda::default();
+        let report_every = self.report_every;
+        let inbox = calls;
+        let handles = Arc::clone(&house);
+        let mut engine = Engine {
+            driver,
+            floor,
+            house,
+            inbox,
+            alarm,
+            notices,
+            abilities,
+            report_every,
+            folders,
+            broom,
+            agenda,
+        };
+        engine.settle(opened)?;
+        let driver = thread::Builder::new().name("trainyard-driver".into());
+        driver.spawn(move || engine.run()).map_err(OpenError::Thread)?;
+        Ok((Trainyard::new(handles, node, Alarm::new(ring)), report))
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+fn epoch_of(opened: &Turned) -> Result<Epoch, DriveError> {
+    let mut epoch = Epoch::default();
+    for answer in &opened.answers {
+        match answer {
+            Ok(Answer::Joined { epoch: joined }) => epoch = *joined,
+            Ok(_) => {}
+            Err(rejection) => return Err(DriveError::Refused(rejection.clone())),
+        }
+    }
+    Ok(epoch)
+}

@@ -1,0 +1,244 @@
+//! What a trainer has to do with the yard while it trains.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::Sender;
+use trainyard_core::port::HandleError;
+use trainyard_core::{Checkpoint, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained};
+
+use crate::board::Board;
+use crate::call::Call;
+use crate::folder::{self, DataFolder};
+use crate::run::{Shared, Shown};
+use crate::sync::{Arc, Mutex};
+use crate::telemetry::{self, Meters};
+use crate::{OutsideDataFolder, Stop, Ticket, TrainError};
+
+/// What a trainer has to do with the yard while it trains: it reports, writes checkpoints, and learns whether it
+/// is to stop.
+///
+/// All of it can be done from several threads of one trainer.
+pub struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) wiring: Arc<Wiring>,
+    pub(crate) dir: PathBuf,
+    pub(crate) resume: Option<Checkpoint>,
+    pub(crate) target: Option<Score>,
+    /// Whether a stall rule looks at steps, so that they must be durable.
+    pub(crate) steps_count: bool,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) seed: u64,
+    pub(crate) metrics: Mutex<Metrics>,
+}
+
+/// Where the words of trainers go.
+pub(crate) struct Wiring {
+    pub(crate) inbox: Sender<Call>,
+    pub(crate) board: Board,
+    pub(crate) folder: DataFolder,
+    pub(crate) meters: Meters,
+}
+
+/// Whether to go on.
+impl Context {
+    /// Whether it is time to stop; one atomic load.
+    #[must_use]
+    pub fn should_stop(&self) -> bool {
+        self.shared.stop.is_raised()
+    }
+
+    /// Why it is time to stop, if it is.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<Stop> {
+        self.shared.stop.get()
+    }
+
+    /// Tells where training stands.
+    ///
+    /// All of it is shown at once. A performance is made durable too, and enters contests and stall rules: of
+    /// several within a moment (100 ms, unless the yard was told otherwise) the newest. One that reaches the target
+    /// of a contest is kept for the end: return what was trained, and the candidate has won.
+    ///
+    /// # Errors
+    /// The [`Stop`] that says why training is to end.
+    pub fn report(&self, progress: Progress) -> Result<(), Stop> {
+        self.go_on()?;
+        let Progress { step, performance, .. } = progress;
+        self.wiring.board.report(self.shared.run, progress);
+        if let (Some(target), Some(performance)) = (self.target, performance)
+            && performance >= target
+        {
+            self.shared.reach(step, performance);
+            self.shared.stop.raise(Stop::TargetReached);
+            return self.go_on();
+        }
+        let durable = performance.is_some() || self.steps_count;
+        if durable
+            && self.shared.show(Shown { step, performance })
+            && self.wiring.inbox.send(Call::Shown(self.shared.run)).is_err()
+        {
+            // Nobody is left to hear it.
+            self.shared.stop.raise(Stop::ShuttingDown);
+        }
+        self.go_on()
+    }
+
+    /// A number to report, or `None` when it is NaN or infinite; that is counted and logged.
+    #[must_use]
+    pub fn score(&self, value: f64) -> Option<Score> {
+        self.checked(value).ok()
+    }
+
+    fn go_on(&self) -> Result<(), Stop> {
+        match self.stop_reason() {
+            None => Ok(()),
+            Some(stop) => Err(stop),
+        }
+    }
+
+    fn checked(&self, value: f64) -> Result<Score, NotFinite> {
+        Score::new(value).inspect_err(|_| {
+            self.wiring.meters.refused_scores.add(1);
+            telemetry::score_refused(value);
+        })
+    }
+}
+
+/// What stays.
+impl Context {
+    /// This attempt's own folder, made on first use. It is removed once no model, no checkpoint of an unfinished
+    /// job and no run needs it.
+    ///
+    /// # Errors
+    /// [`TrainError`] when it cannot be made.
+    pub fn dir(&self) -> Result<&Path, TrainError> {
+        self.shared.need_folder();
+        fs::create_dir_all(&self.dir)?;
+        Ok(&self.dir)
+    }
+
+    /// From here the job can go on. When it returns, that is durable: file, or folder, and record.
+    ///
+    /// `path` is relative to [`Context::dir`], or an absolute one within the data folder, or a URL. Works while the
+    /// process shuts down, too.
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`] when the run has lost its right to write; otherwise when the path is not there, or
+    /// not within the data folder.
+    pub fn checkpoint(&self, path: impl AsRef<Path>, step: u64) -> Result<(), TrainError> {
+        self.may_write()?;
+        let reference = self.keep(path.as_ref())?;
+        let (ticket, promise) = Ticket::new();
+        let call = Call::Checkpoint(self.shared.run, Checkpoint { reference, step }, promise);
+        if self.wiring.inbox.send(call).is_err() {
+            return Err(Stop::ShuttingDown.into());
+        }
+        ticket.wait().map_err(|error| {
+            let refused = matches!(error, HandleError::Rejected(_));
+            let stop = if refused { Stop::FencedOff } else { Stop::ShuttingDown };
+            self.stop_reason().filter(|told| *told > stop || refused).unwrap_or(stop).into()
+        })
+    }
+
+    /// The checkpoint to go on from, if an earlier attempt has left one.
+    #[must_use]
+    pub const fn resume(&self) -> Option<&Checkpoint> {
+        self.resume.as_ref()
+    }
+
+    /// The step to go on from; 0 without a checkpoint.
+    #[must_use]
+    pub fn resume_from(&self) -> u64 {
+        self.resume.as_ref().map_or(0, |checkpoint| checkpoint.step)
+    }
+
+    /// Where the checkpoint to go on from is; `None` without one, or when it is not in the data folder.
+    #[must_use]
+    pub fn resume_path(&self) -> Option<PathBuf> {
+        self.wiring.folder.resolve(&self.resume.as_ref()?.reference).ok()
+    }
+
+    /// Where a reference leads, such as that of another model.
+    ///
+    /// # Errors
+    /// [`OutsideDataFolder`] when it is no path in there.
+    pub fn path(&self, reference: &Reference) -> Result<PathBuf, OutsideDataFolder> {
+        self.wiring.folder.resolve(reference)
+    }
+
+    /// Notes a figure for the model's metrics; of several under one name the last counts.
+    ///
+    /// # Errors
+    /// [`TrainError::Failed`] when it is NaN or infinite (that is counted), or the name is none.
+    pub fn measure(&self, name: &str, value: f64) -> Result<(), TrainError> {
+        let score = self.checked(value)?;
+        self.metrics.lock().insert(Metric::new(name)?, score);
+        Ok(())
+    }
+
+    /// What to return at the end: the file or folder at `path`, durable, with everything that was measured.
+    ///
+    /// `path` is as in [`Context::checkpoint`].
+    ///
+    /// # Errors
+    /// [`TrainError`] when it is not there, or not within the data folder.
+    pub fn trained(&self, path: impl AsRef<Path>) -> Result<Trained, TrainError> {
+        let artifact = self.keep(path.as_ref())?;
+        Ok(Trained { artifact: Some(artifact), metrics: self.metrics.lock().clone() })
+    }
+
+    fn may_write(&self) -> Result<(), Stop> {
+        self.stop_reason().filter(|stop| !stop.may_write()).map_or(Ok(()), Err)
+    }
+
+    /// The reference to something durable.
+    fn keep(&self, path: &Path) -> Result<Reference, TrainError> {
+        if let Some(text) = path.to_str() {
+            let reference = Reference::new(text);
+            if folder::is_url(&reference) {
+                return Ok(reference);
+            }
+        }
+        let reference = self.wiring.folder.refer(&self.dir, path)?;
+        self.make_durable(&reference)?;
+        Ok(reference)
+    }
+
+    /// Checks that a reference leads to something in the data folder, or elsewhere by name, and makes it survive
+    /// a crash of the machine.
+    pub(crate) fn make_durable(&self, reference: &Reference) -> Result<(), TrainError> {
+        if folder::is_url(reference) {
+            return Ok(());
+        }
+        let path = self.wiring.folder.resolve(reference)?;
+        let lost = |error| TrainError::retry(format!("could not keep {reference}: {error}"));
+        folder::sync_all(&path).map_err(lost)?;
+        if let Some(parent) = path.parent() {
+            folder::sync_folder(parent);
+        }
+        Ok(())
+    }
+}
+
+/// What it may use.
+impl Context {
+    /// How many threads it may use: its share of those of the whole process.
+    #[must_use]
+    pub const fn threads(&self) -> NonZeroUsize {
+        self.threads
+    }
+
+    /// A seed for random numbers: the same in every attempt of a job, another one for every job and candidate.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("run", &self.shared.run).finish_non_exhaustive()
+    }
+}
