@@ -154,7 +154,8 @@ pub struct Submission {
     pub admission: Admission,
     /// Not to be started earlier.
     pub not_before: Option<Timestamp>,
-    /// Makes a request that is sent twice one job.
+    /// Makes a request that is sent twice one job, for as long as that job is in the books. A key is remembered with the
+    /// job that it made: a request that joined another job, or became part of a trailing one, leaves none.
     pub key: Option<IdempotencyKey>,
     /// How much there is to train on, for retrain rules and lineage.
     pub watermark: Option<u64>,
@@ -482,6 +483,11 @@ impl Job {
     pub fn time_limit_at(&self) -> Option<Timestamp> {
         let left = self.class.limits.time?.saturating_sub(self.ran);
         Some(self.running()?.started_at.after(left))
+    }
+
+    /// Whether it is of this kind, and a contest or not.
+    pub(crate) fn is_like(&self, kind: &Kind, contest: bool) -> bool {
+        self.class.kind == *kind && self.contest().is_some() == contest
     }
 
     pub(crate) fn extras_mut(&mut self) -> &mut Extras {

@@ -6,19 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use support::{Step, World, census, live_runs, steps};
+use support::{Step, World, cases, census, live_runs, rebuilt, steps};
 use trainyard_core::*;
 
-fn rebuilt(log: &[Fact]) -> Yard {
-    let mut yard = Yard::default();
-    for fact in log {
-        yard.apply(fact).expect("a log that a yard has written");
-    }
-    yard
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases(120))]
 
     #[test]
     fn replaying_the_facts_rebuilds_the_yard(steps in steps()) {
@@ -34,7 +26,7 @@ proptest! {
     fn deciding_changes_nothing_and_the_deadline_lies_ahead(steps in steps()) {
         let mut world = World::new();
         for step in &steps {
-            let (command, _) = world.step(step);
+            let (command, _) = world.try_step(step);
             let before = world.yard.clone();
             let facts = world.log.len();
             let first = world.yard.decide(world.now, &command);
@@ -54,7 +46,7 @@ proptest! {
         let mut world = World::new();
         for step in &steps {
             let (yard, facts) = (world.yard.clone(), world.log.len());
-            if let (_, Err(_)) = world.step(step) {
+            if let (_, Err(_)) = world.try_step(step) {
                 prop_assert_eq!(facts, world.log.len());
                 prop_assert_eq!(&yard, &world.yard);
             }
@@ -87,11 +79,12 @@ proptest! {
     fn starts_respect_every_limit(steps in steps()) {
         let mut world = World::new();
         for step in &steps {
-            let before = world.log.len();
             world.step(step);
-            for at in before..world.log.len() {
-                let Event::Started { job, node, .. } = &world.log[at].event else { continue };
-                let yard = rebuilt(&world.log[..=at]);
+        }
+        let mut yard = Yard::default();
+        for fact in &world.log {
+            yard.apply(fact).unwrap();
+            if let Event::Started { job, node, .. } = &fact.event {
                 let job = yard.job(*job).unwrap();
                 let node = yard.node(*node).unwrap();
                 prop_assert!(node.is_alive() && node.abilities.kinds.contains_key(&job.class.kind));
@@ -112,17 +105,15 @@ proptest! {
         let (mut last, mut outcomes, mut submitted) = (Lease::default(), BTreeMap::new(), BTreeSet::new());
         let mut forgotten = BTreeSet::new();
         for fact in &world.log {
-            match &fact.event {
-                Event::Submitted { submission } => prop_assert!(submitted.insert(submission.job)),
-                Event::Started { lease, .. } => {
-                    prop_assert!(*lease > last, "{:?} after {:?}", lease, last);
-                    last = *lease;
-                }
-                Event::Finished { job, outcome, .. } => {
-                    prop_assert!(outcomes.insert(*job, outcome.clone()).is_none(), "job {} ended twice", job);
-                }
-                Event::Forgotten { jobs } => forgotten.extend(jobs.iter().copied()),
-                _ => {}
+            if let Event::Submitted { submission } = &fact.event {
+                prop_assert!(submitted.insert(submission.job));
+            } else if let Event::Started { lease, .. } = &fact.event {
+                prop_assert!(*lease > last, "{:?} after {:?}", lease, last);
+                last = *lease;
+            } else if let Event::Finished { job, outcome, .. } = &fact.event {
+                prop_assert!(outcomes.insert(*job, outcome.clone()).is_none(), "job {} ended twice", job);
+            } else if let Event::Forgotten { jobs } = &fact.event {
+                forgotten.extend(jobs.iter().copied());
             }
         }
         for job in submitted {

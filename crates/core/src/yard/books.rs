@@ -1,6 +1,6 @@
 //! Everything that is derived from jobs, nodes and rules, kept true while they change.
 
-use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry;
 
 use crate::{
     Epoch, Job, JobId, ModelId, Node, NodeId, Order, Phase, Queue, QueueName, Registry, Subject, Timestamp,

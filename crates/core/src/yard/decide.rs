@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::fact::Interruption;
 use crate::{
     Abilities, Admission, Admitted, Answer, CandidateId, Command, ContestPlan, Decision, Epoch, Event, Fact,
-    Job, JobId, NodeId, Observation, Outcome, Phase, Placement, Queue, QueueName, QueueSettings, Reason,
-    Rejection, Release, RetrainRule, Subject, Submission, Template, Timestamp, Verdict, Waiting,
+    Job, JobId, Kind, NodeId, Observation, Outcome, Phase, Placement, Queue, QueueName, QueueSettings,
+    Reason, Rejection, Release, RetrainRule, Subject, Submission, Template, Timestamp, Verdict, Waiting,
 };
 
 use super::timers::finished;
@@ -165,7 +165,7 @@ impl Yard {
         let mut how = Admitted::New;
         let newest = self.unfinished(&submission.subject).next_back();
         if let Some(newest) = newest {
-            if let Some(ruling) = admit(now, submission, newest)? {
+            if let Some(ruling) = self.admit(now, submission, newest)? {
                 return Ok(ruling);
             }
             let max = self.settings.unfinished_max;
@@ -182,6 +182,45 @@ impl Yard {
             facts.extend(self.start_at_once(now, submission));
         }
         Ok(Ruling { facts, answer: Answer::Admitted { job: submission.job, how } })
+    }
+
+    /// What is done instead of a new job, when the subject has unfinished work and the submission says so.
+    fn admit(
+        &self,
+        now: Timestamp,
+        submission: &Submission,
+        newest: &Job,
+    ) -> Result<Option<Ruling>, Rejection> {
+        let admitted = |facts, job, how| Ok(Some(Ruling { facts, answer: Answer::Admitted { job, how } }));
+        match submission.admission {
+            Admission::Queue => Ok(None),
+            // Only work of the same sort can stand for what was asked.
+            Admission::Join => {
+                let alike = |job: &&Job| job.is_like(&submission.class.kind, submission.contest.is_some());
+                match self.unfinished(&submission.subject).rev().find(alike) {
+                    Some(job) => admitted(vec![], job.id, Admitted::Joined),
+                    None => Ok(None),
+                }
+            }
+            Admission::Refuse => {
+                Err(Rejection::SubjectBusy { subject: submission.subject.clone(), job: newest.id })
+            }
+            Admission::Trail => {
+                let (kind, contest) = (&submission.class.kind, submission.contest.is_some());
+                let Some(job) = self.trailing(&submission.subject, kind, contest).map(|job| job.id) else {
+                    return Ok(None);
+                };
+                let (parameters, watermark) = (submission.parameters.clone(), submission.watermark);
+                let updated = Event::Updated { job, parameters, watermark };
+                admitted(vec![Fact { at: now, event: updated }], job, Admitted::Trailing)
+            }
+        }
+    }
+
+    /// The run of a subject that is still to come and that a trailing submission becomes part of. A newer one of
+    /// higher priority may have overtaken it.
+    fn trailing<'a>(&'a self, subject: &'a Subject, kind: &Kind, contest: bool) -> Option<&'a Job> {
+        self.unfinished(subject).rev().find(|job| is_untried(job) && job.is_like(kind, contest))
     }
 
     fn known_already(&self, submission: &Submission) -> Result<Option<Answer>, Rejection> {
@@ -244,13 +283,18 @@ impl Yard {
         repeats: u64,
     ) -> Result<Ruling, Rejection> {
         let rule = self.rules.get(subject).ok_or_else(|| Rejection::NoRule(subject.clone()))?;
-        let mut newest = self.unfinished(subject);
-        // With `Trail` one run may follow the present one, so only a run that already waits to do so is in the way.
+        // With `Trail` one run may follow the present one, so only a run that already waits to do so is in the way;
+        // what the present one sees counts as seen, or the same numbers told twice would be trained on twice.
+        let mut history = rule.history;
         let in_the_way = match rule.template.admission {
-            Admission::Trail => newest.next_back().filter(|job| is_untried(job)),
-            Admission::Queue | Admission::Join | Admission::Refuse => newest.next_back(),
+            Admission::Trail => {
+                let seen = self.unfinished(subject).filter_map(Job::watermark).max();
+                history.watermark = history.watermark.max(seen);
+                self.trailing(subject, &rule.template.class.kind, false)
+            }
+            Admission::Queue | Admission::Join | Admission::Refuse => self.unfinished(subject).next_back(),
         };
-        let mut decision = rule.rule.decide(now, &rule.history, observation, in_the_way.map(|job| job.id));
+        let mut decision = rule.rule.decide(now, &history, observation, in_the_way.map(|job| job.id));
         decision.repeats = repeats;
         let same = rule.decision.as_ref().is_some_and(|last| last.says_the_same(&decision));
         let decision = Arc::new(decision);
@@ -360,24 +404,6 @@ pub(super) fn interrupted(
         facts.push(Fact { at: now, event: Event::Held { job: job.id, reason } });
     }
     facts
-}
-
-/// What is done instead of a new job, when the subject has unfinished work and the submission says so.
-fn admit(now: Timestamp, submission: &Submission, newest: &Job) -> Result<Option<Ruling>, Rejection> {
-    let admitted = |facts, how| Ok(Some(Ruling { facts, answer: Answer::Admitted { job: newest.id, how } }));
-    match submission.admission {
-        Admission::Queue => Ok(None),
-        Admission::Join => admitted(vec![], Admitted::Joined),
-        Admission::Refuse => {
-            Err(Rejection::SubjectBusy { subject: submission.subject.clone(), job: newest.id })
-        }
-        Admission::Trail if is_untried(newest) => {
-            let (parameters, watermark) = (submission.parameters.clone(), submission.watermark);
-            let updated = Event::Updated { job: newest.id, parameters, watermark };
-            admitted(vec![Fact { at: now, event: updated }], Admitted::Trailing)
-        }
-        Admission::Trail => Ok(None),
-    }
 }
 
 fn is_untried(job: &Job) -> bool {

@@ -111,7 +111,7 @@ impl Yard {
             .filter_map(|(ClassKey(class), line)| {
                 line.first().map(|(rank, order)| Reservation { rank: *rank, order: *order, class })
             })
-            .filter(|head| now.since(self.jobs[&head.order].submitted_at) >= self.settings.reserve_after)
+            .filter(|head| now.since(could_start_at(&self.jobs[&head.order])) >= self.settings.reserve_after)
             .filter(|head| self.is_open(head.class) && lacks_room(head.class))
             .min_by_key(|head| (head.rank, head.order))
     }
@@ -160,8 +160,13 @@ impl Yard {
             None => {}
             Some(Line::One(order)) => {
                 let job = &self.jobs[order];
-                if self.is_eligible(job) && !self.busy.contains_key(&job.subject) {
-                    let place = (self.rank(job), job.order);
+                let place = (self.rank(job), job.order);
+                if !self.is_eligible(job) {
+                    // Whatever made it so has taken it out.
+                } else if self.busy.contains_key(&job.subject) {
+                    // A run of its subject that is being stopped; a snapshot tells of it after the job that waits.
+                    self.step_out(place);
+                } else {
                     self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place);
                 }
             }
@@ -206,5 +211,13 @@ impl Yard {
                 self.ready.remove(&class);
             }
         }
+    }
+}
+
+/// Since when a job in line might have been started, had there been room.
+fn could_start_at(job: &Job) -> Timestamp {
+    match &job.phase {
+        Phase::Waiting(waiting) => job.submitted_at.max(waiting.not_before),
+        Phase::Running(_) | Phase::Finished(_) => job.submitted_at,
     }
 }

@@ -1,5 +1,13 @@
 //! A yard that is driven by small random steps, with its log.
-#![allow(dead_code, reason = "each test file uses its part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part of it, and may unwrap as tests do"
+)]
+
+pub mod arena;
+pub mod desk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +15,25 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use trainyard_core::*;
+
+/// So many cases of a property, or many more with `TRAINYARD_LONG=1`, as `.ci/run --full` has it.
+pub fn cases(usually: u32) -> ProptestConfig {
+    let cases = if is_long() { usually * 20 } else { usually };
+    ProptestConfig { cases, ..ProptestConfig::default() }
+}
+
+pub fn is_long() -> bool {
+    std::env::var_os("TRAINYARD_LONG").is_some_and(|value| value == "1")
+}
+
+/// The yard that a log leads to.
+pub fn rebuilt(log: &[Fact]) -> Yard {
+    let mut yard = Yard::default();
+    for fact in log {
+        yard.apply(fact).expect("a log that a yard has written");
+    }
+    yard
+}
 
 pub const KINDS: [&str; 2] = ["plain", "outside"];
 
@@ -173,8 +200,13 @@ impl World {
         Ok(answer)
     }
 
+    /// Takes one step, whatever comes of it.
+    pub fn step(&mut self, step: &Step) {
+        let _ = self.try_step(step);
+    }
+
     /// Takes one step; says what was asked and what came of it.
-    pub fn step(&mut self, step: &Step) -> (Command, Result<Answer, Rejection>) {
+    pub fn try_step(&mut self, step: &Step) -> (Command, Result<Answer, Rejection>) {
         if let Step::Pass(millis) = step {
             self.now = self.now.after(Duration::from_millis(*millis));
         }

@@ -29,6 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`train_index`] is the same for a [`Trainer`](trainyard_runtime::Trainer): it trains as a job of a yard, with
+//! progress, checkpoints and an artifact.
+//!
 //! What it keeps to:
 //!
 //! - A change is durable when its call returns, and whole or not at all.
@@ -61,6 +64,7 @@ mod set;
 mod share;
 mod store;
 mod sums;
+mod trainer;
 
 pub use auto::{MIN_VECTORS, Plan, Unneeded, automatic_lists, plan};
 pub use error::{IndexError, InstallError, Refusal, StorageError, TrainError};
@@ -74,6 +78,7 @@ pub use model::{KMeansState, Model, ModelTag};
 pub use observer::{Iteration, Observer};
 pub use search::{Hit, Search, default_probes};
 pub use set::TrainingSet;
+pub use trainer::{TrainOrder, train_index};
 
 /// The largest dimension of a vector.
 pub const DIMENSION_MAX: usize = 65_535;

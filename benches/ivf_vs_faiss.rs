@@ -5,7 +5,7 @@
 //! seeding counts as training on both sides. Prints every pair, and the medians beside their limits; ends
 //! with a failure when a limit is broken.
 //!
-//! `cargo run --release --bin ivf_vs_faiss [folder]`: the folder (default: `trainyard-ivf-vs-faiss` among the
+//! `cargo bench --bench ivf_vs_faiss -- [folder]`: the folder (default: `trainyard-ivf-vs-faiss` among the
 //! temporary files) gets a Python environment with `faiss-cpu` and `numpy` from PyPI, unless it is there.
 
 use std::error::Error;
@@ -26,8 +26,7 @@ const CPU_RATIO_LIMIT: f64 = 1.1;
 const OBJECTIVE_RATIO_LIMIT: f64 = 1.01;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os()
-        .nth(1)
+    let folder = trainyard_benches::argument()
         .map_or_else(|| std::env::temp_dir().join("trainyard-ivf-vs-faiss"), PathBuf::from);
     let python = environment(&folder)?;
     let points = blobs();

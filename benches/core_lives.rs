@@ -1,14 +1,15 @@
 //! Lives of jobs through the pure core: how many a second, how the cost grows with what waits, and how much memory a
 //! waiting job takes.
 //!
-//! `cargo run --release -p trainyard-benches --bin core_lives`
+//! `cargo bench --bench core_lives -- [waiting jobs]`
 
 use std::hint::black_box;
 use std::sync::Arc;
 
+use trainyard_benches::{resident_bytes, thread_cpu_seconds};
 use trainyard_core::{
-    Abilities, Class, Command, JobId, Kind, ModelId, NodeId, Placement, QueueName, QueueSettings, Resources,
-    Run, RunEnd, Subject, Submission, Timestamp, Trained, Yard,
+    Abilities, Class, Command, Event, Fact, JobId, Kind, ModelId, NodeId, Placement, QueueName,
+    QueueSettings, Resources, Run, RunEnd, Subject, Submission, Timestamp, Trained, Yard,
 };
 
 const LIVES: u128 = 300_000;
@@ -16,7 +17,7 @@ const LIVES: u128 = 300_000;
 fn main() {
     println!("waiting jobs   lives per CPU second (decide + apply)   target");
     let mut costs = Vec::new();
-    let only: Option<u128> = std::env::args().nth(1).and_then(|word| word.parse().ok());
+    let only: Option<u128> = trainyard_benches::argument().and_then(|word| word.parse().ok());
     for waiting in [1_000_u128, 100_000, 1_000_000]
         .into_iter()
         .filter(|waiting| only.is_none_or(|only| only == *waiting))
@@ -81,7 +82,7 @@ impl World {
     /// commands does not count.
     fn live(&mut self, lives: u128) -> f64 {
         let submits: Vec<Command> = (0..lives).map(|_| self.submission()).collect();
-        let start = cpu_seconds();
+        let start = thread_cpu_seconds();
         for submit in &submits {
             self.send(submit);
             let end =
@@ -93,7 +94,7 @@ impl World {
         }
         #[expect(clippy::cast_precision_loss, reason = "a figure to read")]
         let lives = lives as f64;
-        lives / (cpu_seconds() - start)
+        lives / (thread_cpu_seconds() - start)
     }
 
     fn submission(&mut self) -> Command {
@@ -123,23 +124,13 @@ impl World {
     }
 }
 
-fn started(facts: &[trainyard_core::Fact]) -> Option<Run> {
-    facts.iter().find_map(|fact| match &fact.event {
-        trainyard_core::Event::Started { job, lease, .. } => Some(Run { job: *job, lease: *lease }),
-        _ => None,
-    })
-}
-
-/// The time this thread has been on a core: what others do on this machine does not count.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .expect("Linux tells how long a thread has run");
-    let nanos: u64 =
-        stat.split_whitespace().next().and_then(|word| word.parse().ok()).expect("nanoseconds come first");
-    std::time::Duration::from_nanos(nanos).as_secs_f64()
-}
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4_096
+fn started(facts: &[Fact]) -> Option<Run> {
+    let run = |fact: &Fact| {
+        if let Event::Started { job, lease, .. } = &fact.event {
+            Some(Run { job: *job, lease: *lease })
+        } else {
+            None
+        }
+    };
+    facts.iter().find_map(run)
 }

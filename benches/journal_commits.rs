@@ -1,4 +1,4 @@
-//! How fast a journal is on a disk: `cargo run --release -p trainyard-sqlite --example rates -- <folder>`.
+//! How fast a journal is on a disk: `cargo bench --bench journal_commits -- <folder>`.
 //!
 //! The yardstick is a plain file of the same bytes, synced after every commit. Ratios hold, absolute numbers are
 //! those of the disk; each is the median of many short rounds, taken in turn.
@@ -19,7 +19,7 @@ use trainyard_journal::{Journal, Position, codec, render};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = trainyard_benches::argument().map_or_else(std::env::temp_dir, PathBuf::from);
     codec_rates()?;
     for facts in [1, 64] {
         let [mut raw, mut plain, mut readable] = [(); 3].map(|()| Vec::new());

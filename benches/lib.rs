@@ -1,0 +1,50 @@
+//! What the benches share: time on a core instead of time on the wall, since machines are shared.
+//!
+//! Linux only: it reads `/proc`.
+
+use std::fs;
+use std::time::Duration;
+
+/// The first word after the options that cargo gives.
+#[must_use]
+pub fn argument() -> Option<String> {
+    std::env::args().skip(1).find(|word| !word.starts_with("--"))
+}
+
+/// How long this thread has been on a core, in seconds.
+///
+/// # Panics
+/// Where there is no `/proc/thread-self/schedstat`.
+#[must_use]
+pub fn thread_cpu_seconds() -> f64 {
+    on_core("/proc/thread-self/schedstat").expect("Linux says how long a thread has run").as_secs_f64()
+}
+
+/// How long all threads that are alive have been on a core, but for those whose names begin with `except`.
+///
+/// # Panics
+/// Where there is no `/proc/self/task`.
+#[must_use]
+pub fn cpu_seconds_except(except: &str) -> f64 {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux lists the threads");
+    tasks
+        .filter_map(|task| {
+            let task = task.ok()?.path();
+            let name = fs::read_to_string(task.join("comm")).ok()?;
+            let time = on_core(task.join("schedstat").to_str()?)?;
+            (!name.starts_with(except)).then_some(time.as_secs_f64())
+        })
+        .sum()
+}
+
+/// Memory of the process that is in core, in bytes.
+#[must_use]
+pub fn resident_bytes() -> usize {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4_096
+}
+
+fn on_core(schedstat: &str) -> Option<Duration> {
+    let text = fs::read_to_string(schedstat).ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}

@@ -1,0 +1,95 @@
+//! The vendor's own clients, unmodified, against a running server.
+//!
+//! They are installed from PyPI and npm into a folder that is thrown away. Where Python or Node is missing the test
+//! says so and is skipped; where `CI` is set it fails.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use trainyard_cyborgdb::Settings;
+use trainyard_http::secret::Secret;
+use trainyard_server::{Service, ServiceConfig};
+
+const ROOT_KEY: &str = "a-root-key";
+
+#[test]
+fn the_python_client() {
+    let Some(python) = tool("python3", &["-c", "import venv, ensurepip"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let venv = folder.path().join("venv");
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv));
+    let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "cyborgdb==0.18.0", "numpy"]));
+    let (_data, service) = serve(keyed());
+    let said = run(Command::new(&python).arg(script("cyborgdb_client.py")).args([service.url(), ROOT_KEY]));
+    println!("{said}");
+    service.shutdown(Duration::from_secs(10));
+}
+
+#[test]
+fn the_npm_client() {
+    let Some(node) = tool("node", &["--version"]) else { return };
+    let Some(npm) = tool(if cfg!(windows) { "npm.cmd" } else { "npm" }, &["--version"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("package.json"), r#"{"private":true}"#).unwrap();
+    let install = ["install", "--silent", "--no-audit", "--no-fund"];
+    run(Command::new(npm)
+        .current_dir(folder.path())
+        .args(install)
+        .args(["cyborgdb@0.14.0", "@langchain/core@1.4.0"]));
+    // Beside what it imports.
+    let script = folder.path().join("client.mjs");
+    std::fs::copy(self::script("cyborgdb_client.mjs"), &script).unwrap();
+    let (_data, service) = serve(keyed());
+    let (_data, open) = serve(Settings::new());
+    let said = run(Command::new(node).arg(script).args([service.url(), ROOT_KEY, open.url()]));
+    println!("{said}");
+    service.shutdown(Duration::from_secs(10));
+    open.shutdown(Duration::from_secs(10));
+}
+
+fn keyed() -> Settings {
+    Settings::new().with_root_key(Secret::new(ROOT_KEY).expect("it is not empty"))
+}
+
+fn serve(settings: Settings) -> (TempDir, Service) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let config = ServiceConfig::new(folder.path()).with_listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let (service, _) = Service::open(config.with_cyborgdb(settings)).expect("it opens");
+    (folder, service)
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+/// A program, if it is there and can do this.
+fn tool<'a>(program: &'a str, check: &[&str]) -> Option<&'a str> {
+    let checked = Command::new(program).args(check).output();
+    if checked.is_ok_and(|checked| checked.status.success()) {
+        return Some(program);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{program} is missing, and this must run in CI");
+    skipped(program);
+    None
+}
+
+/// Past the capture of the test harness, so that it is seen.
+fn skipped(program: &str) {
+    use std::io::Write;
+    // Nobody may be there to read it.
+    let _ =
+        writeln!(std::io::stderr(), "SKIPPED: {program} is missing, so the vendor's client was not tried");
+}
+
+/// What a command that must succeed has said.
+fn run(command: &mut Command) -> String {
+    let output = command.env("NO_PROXY", "127.0.0.1").output().expect("it starts");
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} failed:\n{said}\n{complained}");
+    said.into_owned()
+}

@@ -1,0 +1,1 @@
+//! Examples that need the server, the adapters and the trainers.
