@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("CPU per status request, ours / bare hyper: {ratio:.3} (limit {LIMIT}, aim 1.1)");
 
-    let idle = latency(ours, "/v1/health")?;
+    let [idle, idle_status] = [latency(ours, "/v1/health")?, latency(ours, STATUS)?];
     service.yard().pause_queue(QueueName::new("cyborgdb")?, Reason::new("bench")).wait()?;
     client
         .post("/v1/indexes/create", &format!(r#"{{"index_name":"i","index_key":"{KEY}","dimension":8}}"#))?;
@@ -68,8 +68,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let outstanding = br#""i""#;
     while client.get(STATUS)?.windows(3).filter(|part| part == outstanding).count() < 2 * OUTSTANDING {}
-    let busy = latency(ours, "/v1/health")?;
-    println!("median answer with no train call waiting {idle:?}, with {OUTSTANDING} waiting {busy:?}");
+    let [busy, busy_status] = [latency(ours, "/v1/health")?, latency(ours, STATUS)?];
+    println!("median answer of health with no train call waiting {idle:?}, with {OUTSTANDING} waiting {busy:?}");
+    let bytes = client.get(STATUS)?.len();
+    println!("median status with none waiting {idle_status:?}, with {OUTSTANDING}, in {bytes} bytes, {busy_status:?}");
 
     drop(waiting);
     service.shutdown(Duration::from_secs(5));

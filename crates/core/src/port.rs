@@ -85,6 +85,10 @@ pub trait Handle: Send + Sync + 'static {
     fn read(&self, look: &mut dyn FnMut(&Yard));
     /// Where a running trainer stands; `None` when it has not said, or does not run. Live state.
     fn progress(&self, job: JobId) -> Option<Progress>;
+    /// Why the yard has stopped, if it has; what is read of it then is the state it stopped in, for ever.
+    fn stopped(&self) -> Option<Reason> {
+        None
+    }
     /// Every change from now on.
     fn subscribe(&self) -> Box<dyn Changes>;
 

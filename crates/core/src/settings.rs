@@ -13,8 +13,14 @@ pub struct Settings {
     pub unfinished_max: u32,
     /// A job that has waited this long for resources keeps later jobs from taking them. Default: 10 minutes.
     pub reserve_after: Duration,
-    /// How long a node counts as alive without a word from it. Default: a minute.
+    /// How long a node counts as alive without a word from it; what is below [`Settings::NODE_LEASE_MIN`] counts as
+    /// that. Default: a minute.
     pub node_lease: Duration,
+}
+
+impl Settings {
+    /// The shortest lease of a node.
+    pub const NODE_LEASE_MIN: Duration = Duration::from_secs(1);
 }
 
 impl Default for Settings {

@@ -82,6 +82,36 @@ fn waiting_has_a_limit_until_the_first_start() {
     assert!(!desk.job(first).is_finished(), "a second wait is not measured");
 }
 
+#[test]
+fn the_same_checkpoint_again_is_no_progress() {
+    let mut desk = Desk::with_slots(1);
+    let job = desk.submit("subject", &usual());
+    for _ in 1..Job::INTERRUPTIONS_MAX {
+        desk.checkpoint(job, 7);
+        crash(&mut desk);
+        assert!(desk.is_running(job));
+    }
+    desk.checkpoint(job, 7);
+    crash(&mut desk);
+    assert!(matches!(&desk.job(job).phase, Phase::Waiting(waiting) if waiting.held.is_some()));
+}
+
+#[test]
+fn who_finished_in_time_is_not_punished_for_what_came_before() {
+    let mut desk = Desk::with_slots(1);
+    let job = desk.submit("subject", &class(|class| class.limits.time = Some(secs(30))));
+    let run = desk.run(job);
+    desk.sleep_through(secs(31));
+    let node = NodeId::from_u128(1);
+    let epoch = desk.yard.node(node).unwrap().epoch;
+    let end = RunEnd::Completed { trained: Trained::default(), model: ModelId::from_u128(9), last: None };
+    for command in [Command::RenewNode { node, epoch }, Command::Finish { run, end }] {
+        desk.yard.take(desk.now, &command).unwrap();
+    }
+    while desk.yard.settle_step(desk.now).is_some() {}
+    assert_eq!(desk.job(job).outcome(), Some(&Outcome::Completed { model: None }));
+}
+
 proptest! {
     #![proptest_config(cases(200))]
 
@@ -97,7 +127,7 @@ proptest! {
         });
         let job = desk.submit("subject", &limited);
         let mut ran = 0;
-        for (what, works, waits) in steps {
+        for (step, (what, works, waits)) in (1..).zip(steps) {
             let left = limit - ran;
             desk.pass(secs(works));
             if works >= left {
@@ -115,14 +145,14 @@ proptest! {
                 }
                 1 => {
                     // Nobody knows for how long it ran after the last word from it.
-                    desk.checkpoint(job, 1);
+                    desk.checkpoint(job, step);
                     desk.pass(secs(waits.min(limit - ran - 1)));
                     crash(&mut desk);
                 }
                 2 => drop(desk.fail(job, Advice::Retry)),
                 3 => drop(desk.fail(job, Advice::RetryAfter(secs(waits)))),
                 _ => {
-                    desk.checkpoint(job, 1);
+                    desk.checkpoint(job, step);
                     desk.finish(job, RunEnd::Stopped);
                 }
             }

@@ -86,14 +86,17 @@ impl Yard {
             Event::Checkpointed { job, lease, checkpoint } => {
                 self.hear(at, *job);
                 let job = self.job_mut(*job).ok_or_else(|| no_job(*job))?;
-                job.interruptions = 0;
                 let extras = job.extras_mut();
                 let standing = match &mut extras.contest {
                     Some(contest) => contest.by_lease_mut(*lease).map(|candidate| &mut candidate.standing),
                     None => Some(&mut extras.standing),
                 };
-                standing.ok_or_else(|| Impossible::new("a checkpoint of nobody"))?.checkpoint =
-                    Some(checkpoint.clone());
+                let standing = standing.ok_or_else(|| Impossible::new("a checkpoint of nobody"))?;
+                let last = standing.checkpoint.replace(checkpoint.clone());
+                // Whoever writes the same checkpoint again has got no further.
+                if last.is_none_or(|last| checkpoint.step > last.step) {
+                    job.interruptions = 0;
+                }
             }
             Event::CandidateEnded { job, lease, outcome } => {
                 self.change(*job, |job| {

@@ -14,18 +14,9 @@ use super::{ClassKey, Rule, SubjectKey, Yard};
 impl Yard {
     /// Time has passed: whoever waited for a moment that has come is in line for room.
     pub(super) fn wake(&mut self) {
-        let due: Vec<(Timestamp, Timer)> = self
-            .timers
-            .iter()
-            .take_while(|(at, _)| *at <= self.now)
-            .filter(|(_, timer)| matches!(timer, Timer::Ready(_)))
-            .cloned()
-            .collect();
-        for entry in due {
-            self.timers.remove(&entry);
-            if let Timer::Ready(order) = entry.1 {
-                self.line_up(SubjectKey::of(&self.jobs[&order].subject));
-            }
+        while let Some((_, order)) = self.delayed.first().copied().filter(|(at, _)| *at <= self.now) {
+            self.delayed.pop_first();
+            self.line_up(order);
         }
     }
 
@@ -68,7 +59,7 @@ impl Yard {
         for class in classes {
             let line = self.ready.remove(&class).unwrap_or_default();
             for (_, order) in line {
-                self.line_up(SubjectKey::of(&self.jobs[&order].subject));
+                self.line_up(order);
             }
         }
     }
@@ -113,7 +104,7 @@ impl Yard {
         }
         self.jobs.insert(order, Box::new(job));
         self.index(order);
-        self.line_up(subject);
+        self.line_up(order);
     }
 
     /// Changes a job and everything that is derived from it.
@@ -130,16 +121,15 @@ impl Yard {
         change(job)?;
         let runs_on = was_running && job.running().is_some();
         let has_ended = !was_finished && job.is_finished();
-        let subject = (!runs_on).then(|| SubjectKey::of(&job.subject));
+        let subject = has_ended.then(|| SubjectKey::of(&job.subject));
         self.index(order);
-        let Some(subject) = subject else { return Ok(()) };
-        if has_ended
+        if let Some(subject) = subject
             && let Entry::Occupied(mut entry) = self.unfinished.entry(subject)
             && entry.get_mut().remove(order)
         {
             entry.remove();
-        } else {
-            self.line_up(subject);
+        } else if !runs_on {
+            self.line_up(order);
         }
         Ok(())
     }
@@ -152,7 +142,10 @@ impl Yard {
         }
         let queue = self.queues.get_mut(&job.class.queue).expect("the queue of a job is in the books");
         match role(job) {
-            Role::InLine => queue.waiting = queue.waiting.saturating_add(1),
+            Role::InLine => {
+                queue.waiting = queue.waiting.saturating_add(1);
+                self.delayed.extend(delayed_until(job, self.now));
+            }
             Role::Over => drop(self.finished.insert(order)),
             Role::Occupies(id, epoch) => {
                 queue.running = queue.running.saturating_add(1);
@@ -174,6 +167,9 @@ impl Yard {
         match role(job) {
             Role::InLine => {
                 queue.waiting = queue.waiting.saturating_sub(1);
+                if let Some(entry) = delayed_until(job, self.now) {
+                    self.delayed.remove(&entry);
+                }
                 self.step_out((self.rank(&self.jobs[&order]), order));
             }
             Role::Over => drop(self.finished.remove(&order)),
@@ -203,5 +199,16 @@ fn role(job: &Job) -> Role {
             Some(draining) => Role::Occupies(draining.node, draining.epoch),
             None => Role::Over,
         },
+    }
+}
+
+/// The moment that a job in line waits for, if one lies ahead.
+fn delayed_until(job: &Job, now: Timestamp) -> Option<(Timestamp, Order)> {
+    match &job.phase {
+        Phase::Waiting(waiting) => {
+            let waits = waiting.held.is_none() && waiting.not_before > now;
+            waits.then_some((waiting.not_before, job.order))
+        }
+        Phase::Running(_) | Phase::Finished(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::Settings;
 use crate::fact::Interruption;
 use crate::{
     Abilities, Admission, Admitted, Answer, CandidateId, Command, ContestPlan, Decision, Epoch, Event, Fact,
@@ -30,7 +31,7 @@ impl Yard {
             Command::JoinNode { node, abilities } => self.decide_join(now, *node, abilities),
             Command::RenewNode { node, epoch } => {
                 self.living(*node, *epoch)?;
-                done(vec![fact(Event::NodeAlive { node: *node, until: now.after(self.settings.node_lease) })])
+                done(vec![fact(Event::NodeAlive { node: *node, until: self.lease_until(now) })])
             }
             Command::LeaveNode { node, epoch } => {
                 self.living(*node, *epoch)?;
@@ -113,7 +114,7 @@ impl Yard {
             return Err(Rejection::TooManyKinds);
         }
         let epoch = self.nodes.get(&node).map_or(Epoch::new(1), |node| node.epoch.next());
-        let until = now.after(self.settings.node_lease);
+        let until = self.lease_until(now);
         let joined = Event::NodeJoined { node, epoch, abilities: abilities.clone(), until };
         let mut facts = vec![Fact { at: now, event: joined }];
         let reason = Reason::new("its process ended without a word");
@@ -296,7 +297,10 @@ impl Yard {
         };
         let mut decision = rule.rule.decide(now, &history, observation, in_the_way.map(|job| job.id));
         decision.repeats = repeats;
-        let same = rule.decision.as_ref().is_some_and(|last| last.says_the_same(&decision));
+        // One that would be asked again by itself does not say the same as one that would not.
+        let again = |decision: &Decision| decision.reconsider_at().is_some();
+        let last = rule.decision.as_ref();
+        let same = last.is_some_and(|last| last.says_the_same(&decision) && again(last) == again(&decision));
         let decision = Arc::new(decision);
         let decided = |next_job| {
             let event =
@@ -346,6 +350,11 @@ impl Yard {
         }
         let jobs = self.finished.iter().take(count - max).map(|order| self.jobs[order].id).collect();
         Some(vec![Fact { at: now, event: Event::Forgotten { jobs } }])
+    }
+
+    /// Never less than [`Settings::NODE_LEASE_MIN`]: a lease that is over when it is given would be given for ever.
+    fn lease_until(&self, now: Timestamp) -> Timestamp {
+        now.after(self.settings.node_lease.max(Settings::NODE_LEASE_MIN))
     }
 
     fn living(&self, node: NodeId, epoch: Epoch) -> Result<(), Rejection> {

@@ -52,6 +52,8 @@ pub struct Yard {
     models: BTreeMap<ModelId, Arc<Model>>,
     registries: BTreeMap<Registry, RegistryState>,
     timers: BTreeSet<(Timestamp, Timer)>,
+    /// Jobs in line that are not to be started before a moment that lies ahead.
+    delayed: BTreeSet<(Timestamp, Order)>,
 }
 
 /// A subject's retrain rule and what it remembers.
@@ -89,32 +91,39 @@ pub struct Ruling {
 pub type Handled = Ruling;
 
 impl Yard {
-    /// Decides a command, applies its facts, and goes on with whatever is due or can start because of them.
+    /// Decides a command, applies its facts, and goes on with whatever is due or can start because of them: [`Yard::take`],
+    /// then [`Yard::settle_step`] until there is nothing left to do.
     ///
     /// The facts are in order. Nothing of this may be shown or answered before they are durable; if they cannot be
     /// made so, this yard is ahead of its journal and must be dropped.
     ///
     /// # Errors
     /// [`Rejection`] when the command makes no sense in this state. What was due is then left for the next call.
-    ///
-    /// # Panics
-    /// When a decision contradicts the state it was taken in, which would be a bug in this crate.
     pub fn handle(&mut self, now: Timestamp, command: &Command) -> Result<Handled, Rejection> {
-        const CONSISTENT: &str = "a fact that was just decided fits the state it was decided in";
-        let Ruling { mut facts, answer } = self.decide(now, command)?;
-        for fact in &facts {
-            self.apply(fact).expect(CONSISTENT);
-        }
-        let mut rounds: u32 = 0;
-        while let Some(due) = self.decide_next(now) {
-            rounds += 1;
-            debug_assert!(rounds < 100_000, "a moment has to settle: {due:?}");
-            for fact in &due {
-                self.apply(fact).expect(CONSISTENT);
-            }
+        let Ruling { mut facts, answer } = self.take(now, command)?;
+        while let Some(due) = self.settle_step(now) {
             facts.extend(due);
         }
         Ok(Ruling { facts, answer })
+    }
+
+    /// Decides a command and applies its facts, and nothing else: what is due is left for [`Yard::settle_step`]. So
+    /// several commands of one moment are taken before time has its say about any of them.
+    ///
+    /// # Errors
+    /// [`Rejection`] when the command makes no sense in this state; the yard is as before.
+    pub fn take(&mut self, now: Timestamp, command: &Command) -> Result<Ruling, Rejection> {
+        let ruling = self.decide(now, command)?;
+        self.apply_decided(&ruling.facts);
+        Ok(ruling)
+    }
+
+    /// Does the next thing that is due or can start at `now`, and says what that was; `None` when the yard is settled.
+    pub fn settle_step(&mut self, now: Timestamp) -> Option<Vec<Fact>> {
+        let due = self.decide_next(now)?;
+        debug_assert!(!due.is_empty(), "what is due leads to something, or it would be due for ever");
+        self.apply_decided(&due);
+        Some(due)
     }
 
     /// When to send [`Command::Tick`] at the latest, or `None` when only a command can change anything.
@@ -122,7 +131,9 @@ impl Yard {
     /// After [`Yard::handle`] at `now` this is later than `now`.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, _)| *at)
+        let delayed = self.delayed.first().map(|(at, _)| *at);
+        let timer = self.timers.first().map(|(at, _)| *at);
+        delayed.into_iter().chain(timer).min()
     }
 
     /// The moment of the last fact.
@@ -225,6 +236,12 @@ impl Yard {
     #[must_use]
     pub fn active_model(&self, registry: &Registry) -> Option<&Arc<Model>> {
         self.models.get(&self.registries.get(registry)?.active?)
+    }
+
+    fn apply_decided(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            self.apply(fact).expect("a fact that was just decided fits the state it was decided in");
+        }
     }
 
     fn job_mut(&mut self, job: JobId) -> Option<&mut Job> {

@@ -36,8 +36,8 @@ impl Yard {
             .or_else(|| Some(vec![self.next_start(now)?]))
     }
 
-    /// The start of a job that was just submitted and is alone with its subject, when nothing stands in its way. In a yard where everything that
-    /// can run does, no other job can be waiting for the same room.
+    /// The start of a job that was just submitted and is alone with its subject, when nothing stands in its way and
+    /// nothing else is due: in a settled yard no other job can be waiting for the same room.
     pub(super) fn start_at_once(&self, now: Timestamp, submission: &Submission) -> Option<Fact> {
         let class = &submission.class;
         let due = submission.not_before.is_none_or(|not_before| not_before <= now);
@@ -45,6 +45,9 @@ impl Yard {
             return None;
         }
         self.place(class, None)?;
+        if self.next_deadline().is_some_and(|due| due <= now) || self.next_start(now).is_some() {
+            return None;
+        }
         let node = self.place(class, self.reservation(now))?;
         Some(Fact {
             at: now,
@@ -153,42 +156,39 @@ impl Yard {
         }
     }
 
-    /// Puts the jobs of a subject that could go next into the line for room: of a free subject the first of each class,
-    /// since one that its queue or its demand holds back is no reason for another to wait; of a busy one none.
-    pub(super) fn line_up(&mut self, key: SubjectKey) {
-        match self.unfinished.get(&key) {
-            None => {}
-            Some(Line::One(order)) => {
-                let job = &self.jobs[order];
-                let place = (self.rank(job), job.order);
-                if !self.is_eligible(job) {
-                    // Whatever made it so has taken it out.
-                } else if self.busy.contains_key(&job.subject) {
-                    // A run of its subject that is being stopped; a snapshot tells of it after the job that waits.
-                    self.step_out(place);
-                } else {
+    /// After a change of one job: puts the jobs of its subject that could go next into the line for room. Of a free
+    /// subject that is the first of each class, since one that its queue or its demand holds back is no reason for
+    /// another to wait; of a busy one nobody.
+    pub(super) fn line_up(&mut self, order: Order) {
+        let job = &self.jobs[&order];
+        let subject = job.subject.clone();
+        match (self.busy.get(&subject), self.unfinished.get(&SubjectKey::of(&subject))) {
+            (_, None) => {}
+            // Nobody of a busy subject stands in that line, unless it has become busy just now.
+            (Some(busy), Some(_)) if *busy != order => {}
+            (Some(_), Some(_)) => {
+                let waiting = self.unfinished(&subject).filter(|job| self.is_eligible(job));
+                let places: Vec<_> = waiting.map(|job| (self.rank(job), job.order)).collect();
+                places.into_iter().for_each(|place| self.step_out(place));
+            }
+            (None, Some(Line::One(only))) => {
+                let job = &self.jobs[only];
+                if self.is_eligible(job) {
+                    let place = (self.rank(job), job.order);
                     self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place);
                 }
             }
-            Some(Line::Many(orders)) => {
-                let mut subjects: Vec<Subject> =
-                    orders.iter().map(|order| self.jobs[order].subject.clone()).collect();
-                subjects.sort_unstable();
-                subjects.dedup();
-                subjects.iter().for_each(|subject| self.line_up_many(subject));
-            }
+            (None, Some(Line::Many(_))) => self.line_up_many(&subject),
         }
     }
 
     fn line_up_many(&mut self, subject: &Subject) {
-        let is_busy = self.busy.contains_key(subject);
         let mut firsts: Vec<(ClassKey, (Rank, Order))> = Vec::new();
         let mut others: Vec<(Rank, Order)> = Vec::new();
         for job in self.unfinished(subject).filter(|job| self.is_eligible(job)) {
             let key = (self.rank(job), job.order);
             let class = ClassKey(Arc::clone(&job.class));
             match firsts.iter_mut().find(|(known, _)| *known == class) {
-                _ if is_busy => others.push(key),
                 None => firsts.push((class, key)),
                 Some((_, first)) if key < *first => others.push(std::mem::replace(first, key)),
                 Some(_) => others.push(key),

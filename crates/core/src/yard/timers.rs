@@ -11,8 +11,6 @@ use super::Yard;
 /// What is due at its time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// A job in line may be started.
-    Ready(Order),
     /// A job has waited for too long.
     QueueTime(Order),
     /// A job has run for too long.
@@ -30,10 +28,12 @@ pub(super) enum Timer {
 impl Yard {
     /// What the timer that is due first leads to.
     pub(super) fn decide_due(&self, now: Timestamp) -> Option<Vec<Fact>> {
-        let (_, timer) = self.timers.first().filter(|(at, _)| *at <= now)?;
         let fact = |event| Fact { at: now, event };
+        if self.delayed.first().is_some_and(|(at, _)| *at <= now) {
+            return Some(vec![fact(Event::Ticked)]);
+        }
+        let (_, timer) = self.timers.first().filter(|(at, _)| *at <= now)?;
         Some(match timer {
-            Timer::Ready(_) => vec![fact(Event::Ticked)],
             Timer::QueueTime(order) => {
                 vec![finished(now, &self.jobs[order], Outcome::TimedOut(TimedOut::Waiting))]
             }
@@ -69,13 +69,9 @@ impl Yard {
     pub(super) fn timers_of(&self, job: &Job) -> [Option<(Timestamp, Timer)>; 2] {
         let limits = &job.class.limits;
         match &job.phase {
-            Phase::Waiting(waiting) => {
-                let may_start = waiting.held.is_none() && waiting.not_before > self.now;
+            Phase::Waiting(_) => {
                 let queue_time = limits.queue_time.filter(|_| job.attempts.get() == 0);
-                [
-                    may_start.then_some((waiting.not_before, Timer::Ready(job.order))),
-                    queue_time.map(|limit| (job.submitted_at.after(limit), Timer::QueueTime(job.order))),
-                ]
+                [queue_time.map(|limit| (job.submitted_at.after(limit), Timer::QueueTime(job.order))), None]
             }
             Phase::Running(_) => {
                 let stall = limits.stall.as_ref().and_then(|rule| match job.contest() {

@@ -161,8 +161,9 @@ impl Arena {
             return Reply::Fenced;
         }
         self.heard = self.now;
-        self.parts[n].checkpoint = Some(step);
-        self.crashes = 0;
+        if self.parts[n].checkpoint.replace(step).is_none_or(|last| step > last) {
+            self.crashes = 0;
+        }
         Reply::Taken
     }
 
