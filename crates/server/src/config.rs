@@ -20,6 +20,7 @@ pub struct ServiceConfig {
     public_url: Option<String>,
     journal: JournalChoice,
     open_access: OpenAccess,
+    indexes_max: usize,
     cyborgdb: Settings,
 }
 
@@ -54,6 +55,7 @@ impl ServiceConfig {
             public_url: None,
             journal: JournalChoice::default(),
             open_access: OpenAccess::default(),
+            indexes_max: 1_000,
             cyborgdb: Settings::new(),
         }
     }
@@ -87,6 +89,14 @@ impl ServiceConfig {
         self
     }
 
+    /// Has at most so many indexes: each is in memory as a whole, and takes three open files. Beyond, none is made;
+    /// those that there are stay. Default: 1,000.
+    #[must_use]
+    pub fn with_indexes_max(mut self, indexes_max: usize) -> Self {
+        self.indexes_max = indexes_max;
+        self
+    }
+
     /// How CyborgDB's wire behaves, with the root key.
     #[must_use]
     pub fn with_cyborgdb(mut self, settings: Settings) -> Self {
@@ -116,6 +126,12 @@ impl ServiceConfig {
     #[must_use]
     pub fn journal(&self) -> JournalChoice {
         self.journal
+    }
+
+    /// How many indexes there may be.
+    #[must_use]
+    pub fn indexes_max(&self) -> usize {
+        self.indexes_max
     }
 
     /// How CyborgDB's wire behaves.

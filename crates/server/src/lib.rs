@@ -30,7 +30,7 @@
 //! | `yard.sqlite` | the journal: jobs, rules, models |
 //! | `work/` | checkpoints and models |
 //! | `cyborgdb/catalog.sqlite` | which indexes there are |
-//! | `cyborgdb/indexes/` | their vectors, a file per index |
+//! | `cyborgdb/indexes/` | their vectors, a file `<uuid>.sqlite` per index |
 
 mod config;
 mod cyborgdb;
@@ -43,5 +43,5 @@ mod watch;
 pub use crate::config::{JournalChoice, OpenAccess, ServiceConfig};
 pub use crate::error::OpenError;
 pub use crate::greeting::Greeting;
-pub use crate::service::{Closed, Opened, Service};
+pub use crate::service::{Closed, Ending, Opened, Service};
 pub use crate::watch::{News, Terminal, Watch};

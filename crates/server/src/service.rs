@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use trainyard_core::port::Change;
-use trainyard_core::{Event, QueueSettings};
+use trainyard_core::{Event, QueueSettings, Reason};
 use trainyard_cyborgdb::{CyborgDb, IndexId, Resynced, Settings};
 use trainyard_http::{Mount, Mounts, RunningServer, Server, ServerConfig, block_on};
 use trainyard_journal::MemoryJournal;
@@ -25,7 +25,7 @@ use crate::{Greeting, JournalChoice, OpenError, ServiceConfig};
 /// A running service. Use [`Service::shutdown`] to stop it in good order; dropped, it stops abruptly.
 pub struct Service {
     // In the order in which they end.
-    server: RunningServer,
+    door: Door,
     house: House,
     adopting: JoinHandle<()>,
     local_addr: SocketAddr,
@@ -35,11 +35,24 @@ pub struct Service {
     lock: FolderLock,
 }
 
+/// The listener. Dropped, it stops abruptly; nobody is served any more when that returns.
+struct Door(Option<RunningServer>);
+
 /// The yard and the indexes. Dropped, it stops both and waits for nothing.
 struct House {
     yard: Trainyard,
     shelf: Arc<Shelf>,
 }
+
+/// The end of a service's yard, to be waited for on a thread of its own: see [`Service::ending`].
+#[must_use = "it is to be waited for"]
+pub struct Ending {
+    yard: Trainyard,
+    changes: Subscription,
+}
+
+/// So many trainings may wait; each is durable, also when whoever asked for it has hung up.
+const WAITING_MAX: u32 = 4_096;
 
 /// What was found when a service was opened.
 #[derive(Debug, Clone)]
@@ -76,7 +89,7 @@ impl Service {
         }
         let data = config.data();
         let lock = lock(data)?;
-        let (shelf, cleared) = Shelf::open(&data.join("cyborgdb")).map_err(catalog)?;
+        let (shelf, cleared) = Shelf::open(&data.join("cyborgdb"), config.indexes_max()).map_err(catalog)?;
         let shelf = Arc::new(shelf);
         let settings = config.cyborgdb();
         let class = settings.class();
@@ -91,7 +104,8 @@ impl Service {
             JournalChoice::Memory => (builder.journal(MemoryJournal::new()), None),
         };
         let (yard, report) = builder.start()?;
-        let one_at_a_time = QueueSettings { running_max: Some(1), ..QueueSettings::default() };
+        let one_at_a_time =
+            QueueSettings { running_max: Some(1), waiting_max: WAITING_MAX, ..QueueSettings::default() };
         yard.configure_queue(class.queue.clone(), one_at_a_time).wait()?;
 
         let house = House { yard, shelf };
@@ -108,7 +122,7 @@ impl Service {
             url: config.public_url().map_or_else(|| format!("http://{local_addr}"), str::to_owned),
             data: data.to_owned(),
             asks_for_key: settings.root_key().is_some(),
-            server,
+            door: Door(Some(server)),
             house,
             adopting,
             local_addr,
@@ -123,10 +137,10 @@ impl Service {
     /// # Panics
     /// When the listener does, which would be a bug.
     pub fn shutdown(self, deadline: Duration) -> Closed {
-        let Self { server, house, adopting, lock, .. } = self;
+        let Self { door, house, adopting, lock, .. } = self;
         // Together: a train call that waits is answered when the yard has stopped.
         let closed = thread::scope(|scope| {
-            let http = scope.spawn(|| server.shutdown(deadline));
+            let http = scope.spawn(|| door.shutdown(deadline));
             let yard = house.stop(deadline);
             Closed { http: http.join().expect("a listener stops without a panic"), yard }
         });
@@ -163,10 +177,50 @@ impl Service {
         Greeting { url: self.url.clone(), data: self.data.clone(), placeholder }
     }
 
+    /// Tells when the yard has stopped: because its journal failed, or because the service was shut down. The service
+    /// still answers then, but trains nothing any more; shut it down, and start it again.
+    pub fn ending(&self) -> Ending {
+        Ending::new(&self.house.yard)
+    }
+
     /// Every training from now on, to be shown. It ends when the service does.
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch::new(&self.house.yard)
+    }
+}
+
+impl Ending {
+    fn new(yard: &Trainyard) -> Self {
+        // What happens meanwhile is of no interest.
+        Self { yard: yard.clone(), changes: yard.subscribe_with(1) }
+    }
+
+    /// Waits until the yard has stopped, and says why.
+    #[must_use]
+    pub fn wait(mut self) -> Reason {
+        while self.changes.next_blocking().is_some() {}
+        self.yard.stopped().unwrap_or_else(|| Reason::new("nobody said why"))
+    }
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ending").finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    fn shutdown(mut self, deadline: Duration) -> trainyard_http::Shutdown {
+        self.0.take().expect("it is there until it is shut down").shutdown(deadline)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(server) = self.0.take() {
+            server.shutdown(Duration::ZERO);
+        }
     }
 }
 
@@ -176,6 +230,7 @@ impl House {
         let host = Arc::new(VectorHost::new(Arc::clone(&self.shelf), self.yard.clone()));
         let settings = config.cyborgdb();
         let adapter = CyborgDb::new(Arc::new(self.yard.clone()), Arc::clone(&host), settings.clone());
+        self.shelf.open_all();
         let indexes = block_on(adapter.resync())?;
         let changes = self.yard.subscribe();
         let thread = thread::Builder::new().name("trainyard-adopt".to_owned());
@@ -278,5 +333,34 @@ fn adopt_all(host: &VectorHost, changes: Subscription) {
             // Whoever asks such an index next makes it adopt.
             Change::Progressed { .. } | Change::Missed { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trainyard_core::QueueName;
+    use trainyard_testkit::failing_journal::{FailingJournal, When};
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_yard_whose_journal_fails_is_told_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, faults) = FailingJournal::new(MemoryJournal::new());
+        let (yard, _) = Trainyard::builder(folder.path()).journal(journal).start().unwrap();
+        let ending = thread::spawn({
+            let ending = Ending::new(&yard);
+            move || ending.wait()
+        });
+        let queue = || QueueName::new("queue").unwrap();
+        yard.configure_queue(queue(), QueueSettings::default()).wait().unwrap();
+        assert!(!ending.is_finished());
+        faults.fail_next_commit(When::BeforeEffect);
+        let paused = QueueSettings { running_max: Some(1), ..QueueSettings::default() };
+        yard.configure_queue(queue(), paused).wait().unwrap_err();
+        let reason = ending.join().unwrap();
+        assert!(reason.to_string().contains("as it was told to"), "{reason}");
+        assert_eq!(yard.stopped(), Some(reason));
+        assert!(!Ending::new(&yard).wait().to_string().is_empty(), "also when it is asked for too late");
     }
 }

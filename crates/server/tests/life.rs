@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::{Client, DIMENSION, INDEX_KEY, Points, long_training, named, until};
-use trainyard_cyborgdb::Settings;
+use trainyard_core::{Reason, Submission};
+use trainyard_cyborgdb::{IndexId, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_server::{JournalChoice, OpenError, Opened, Service, ServiceConfig};
+use uuid::Uuid;
 
 const SECONDS: Duration = Duration::from_secs(10);
 
@@ -127,6 +129,61 @@ fn a_train_that_waits_is_answered_when_the_service_stops_and_goes_on_at_the_next
     assert!(client.is_training("docs"));
     client.until_trained("docs");
     assert_eq!(client.describe("docs")["n_lists"], 500);
+    service.shutdown(SECONDS);
+}
+
+#[test]
+fn a_yard_that_stops_by_itself_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, _, client) = open(folder.path());
+    client.create("docs");
+    let ending = service.ending();
+    service.yard().shutdown(Duration::ZERO).wait().unwrap();
+    assert!(!ending.wait().to_string().is_empty());
+    assert_eq!(client.post("/v1/indexes/train", &named("docs")).0, 503);
+    assert!(service.shutdown(SECONDS).yard.is_none());
+}
+
+#[test]
+fn what_is_dropped_serves_nobody_and_can_be_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, _, client) = open(folder.path());
+    client.create("docs");
+    drop(service);
+    assert!(client.try_get("/v1/health").is_err(), "nobody listens");
+    until("the folder is free", || Service::open(config(folder.path())).is_ok());
+}
+
+#[test]
+fn only_so_many_trainings_wait() {
+    const WAITING_MAX: u128 = 4_096;
+    let folder = tempfile::tempdir().unwrap();
+    let (service, _) = Service::open(config(folder.path()).with_journal(JournalChoice::Memory)).unwrap();
+    let client = Client::new(service.url());
+    client.create("docs");
+    let settings = Settings::new();
+    let (yard, class) = (service.yard(), settings.class());
+    yard.pause_queue(class.queue.clone(), Reason::new("so that all wait")).wait().unwrap();
+    for n in 1..=WAITING_MAX {
+        let subject = IndexId::new(Uuid::from_u128(n)).subject();
+        yard.submit(Submission::new(yard.job_id(), subject, class.clone())).wait().unwrap();
+    }
+    client.upsert("docs", &Points::scattered(0, 10_000));
+    assert_eq!(client.count("docs"), 10_000, "what does not train is not disturbed");
+    let (status, answer) = client.post("/v1/indexes/train", &named("docs"));
+    assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
+    service.shutdown(SECONDS);
+}
+
+#[test]
+fn only_so_many_indexes_are_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, _) = Service::open(config(folder.path()).with_indexes_max(1)).unwrap();
+    let client = Client::new(service.url());
+    client.create("docs");
+    let (status, answer) = client.post("/v1/indexes/create", &named("more"));
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.to_string().contains("the limit of 1 indexes is reached"), "{answer}");
     service.shutdown(SECONDS);
 }
 

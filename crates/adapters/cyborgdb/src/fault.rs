@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     WrongMethod(Vec<Method>),
     /// A 503: it is not the request's fault, and later may be better.
     Later(String),
+    /// A 503: the host is being shut down.
+    ShuttingDown,
 }
 
 #[derive(Serialize)]
@@ -50,6 +52,10 @@ impl Fault {
         Self::Said(StatusCode::INTERNAL_SERVER_ERROR, words.into())
     }
 
+    pub(crate) fn queue_stopped() -> Self {
+        Self::Later("The training queue has stopped".to_owned())
+    }
+
     pub(crate) fn into_response(self) -> Response {
         match self {
             Self::Said(status, words) => detail(status, &words),
@@ -62,6 +68,8 @@ impl Fault {
             }
             Self::Later(words) => detail(StatusCode::SERVICE_UNAVAILABLE, &words)
                 .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
+            Self::ShuttingDown => detail(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down")
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),
         }
     }
 }

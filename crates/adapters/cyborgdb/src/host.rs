@@ -62,7 +62,7 @@ pub trait Host: Send + Sync + 'static {
     /// [`Refused`]; then nothing of the batch is in.
     fn upsert(&self, index: IndexId, batch: Batch) -> Result<u64, Refused>;
 
-    /// The items of these ids, in their order; those that are not there are left out.
+    /// The items of these ids, no two alike, in their order; those that are not there are left out.
     ///
     /// # Errors
     /// [`Refused`].
@@ -223,7 +223,7 @@ pub struct Query {
     /// How many lists to look into; `None` for the host's choice.
     pub n_probes: Option<usize>,
     /// Which items count: a Mongo-like filter on their metadata. One that makes no sense is
-    /// [`Refused::Invalid`].
+    /// [`Refused::Invalid`], and so is one that costs more than the host has a bound for.
     pub filters: Option<Map<String, Value>>,
     /// Whether hits carry the metadata.
     pub metadata: bool,
@@ -264,12 +264,16 @@ pub enum Refused {
     /// client.
     #[error("{0}")]
     Invalid(String),
+    /// The host is being shut down.
+    #[error("the host is being shut down")]
+    Stopping,
     /// It is not the request's fault.
     #[error(transparent)]
     Failed(#[from] HostError),
 }
 
-/// A failure of the host itself; its cause is for the log and never for a client.
+/// A failure of the host itself; its cause is for the log and never for a client. One made of [`Refused::Stopping`]
+/// is answered as that.
 #[derive(Debug, thiserror::Error)]
 #[error("the indexes could not be reached")]
 pub struct HostError {
@@ -280,6 +284,10 @@ impl HostError {
     /// Takes the cause in.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: cause.into() }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.source.downcast_ref(), Some(Refused::Stopping))
     }
 }
 

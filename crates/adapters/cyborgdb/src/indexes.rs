@@ -58,6 +58,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
                 let id = edge.open(Doing::Remove, &index)?;
                 let removed = edge.host.remove(id);
                 removed.map_err(|refused| map::refused(Doing::Remove, &index.name, &refused))?;
+                edge.unfit.forget(id);
                 Ok((index.name, edge.handle.retire(id.subject())))
             })
             .await?;
@@ -72,27 +73,41 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     /// Makes the registry's active model the one that serves, and says which it is. The registry is the truth.
+    /// The log hears of a model that the host cannot adopt once, however often it is asked for.
     pub(crate) fn adopt(&self, id: IndexId) -> Result<Option<Arc<Model>>, Refused> {
-        let model = self.handle.active_model(&id.registry());
-        if let Some(model) = &model {
-            self.host.adopt(id, model)?;
+        let Some(model) = self.handle.active_model(&id.registry()) else {
+            return Ok(None);
+        };
+        let Err(error) = self.host.adopt(id, &model) else {
+            self.unfit.pardon(id);
+            return Ok(Some(model));
+        };
+        let is_the_models_fault = match &error {
+            Refused::Gone | Refused::Stopping => false,
+            Refused::Failed(error) => !error.is_stopping(),
+            Refused::Taken
+            | Refused::DimensionUnset
+            | Refused::WrongDimension { .. }
+            | Refused::Invalid(_) => true,
+        };
+        if is_the_models_fault && self.unfit.note(id, model.id) {
+            let (cause, model) = (&error as &dyn std::error::Error, model.id);
+            tracing::error!(index = %id, %model, error = cause, "a model cannot be served");
         }
-        Ok(model)
+        Err(error)
     }
 
-    /// The same; when the host cannot, queries are served as before, and the log says so.
-    pub(crate) fn adopt_or_log(&self, id: IndexId) -> Option<Arc<Model>> {
-        self.adopt(id).unwrap_or_else(|error| {
-            tracing::error!(index = %id, error = &error as &dyn std::error::Error, "a model cannot be served");
-            None
-        })
+    /// The same; when the host cannot, queries are served as before.
+    pub(crate) fn adopt_if_possible(&self, id: IndexId) -> Option<Arc<Model>> {
+        self.adopt(id).unwrap_or_default()
     }
 
     fn described(&self, index: OfIndex) -> Result<Response, Fault> {
         let id = self.open(Doing::Describe, &index)?;
+        self.is_going()?;
         // First this, then the model: a training that ends in between shows its model.
         let is_training = self.is_in_training(id);
-        let model = self.adopt_or_log(id);
+        let model = self.adopt_if_possible(id);
         let described = self.host.describe(id);
         let described = described.map_err(|refused| map::refused(Doing::Describe, &index.name, &refused))?;
         let n_lists = model.as_ref().map_or(1, |model| map::lists_of(model));

@@ -39,6 +39,7 @@ mod service;
 mod settings;
 mod status;
 mod training;
+mod unfit;
 mod validate;
 mod vectors;
 mod wire;

@@ -72,6 +72,8 @@ pub(crate) fn refused(doing: Doing, name: &str, refused: &Refused) -> Fault {
         }
         Refused::WrongDimension { expected, got } => doing.invalid(wrong_dimension(doing, *expected, *got)),
         Refused::Invalid(reason) => doing.invalid(reason),
+        Refused::Stopping => Fault::ShuttingDown,
+        Refused::Failed(error) if error.is_stopping() => Fault::ShuttingDown,
         Refused::Failed(error) => {
             tracing::error!(
                 doing = doing.words(),

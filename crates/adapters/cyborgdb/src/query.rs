@@ -1,7 +1,8 @@
 //! Searches.
 
+use trainyard_core::Model;
 use trainyard_core::port::Handle;
-use trainyard_http::{Request, Response, StatusCode};
+use trainyard_http::{Request, Response};
 
 use crate::fault::Fault;
 use crate::host::{Hit, Host, IndexId, Query, Refused};
@@ -41,10 +42,10 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
             let vectors = Vectors { dimension, numbers: vectors.concat() };
             let mut rows = edge.search(Doing::Query, id, &body.index.name, vectors, body.knobs)?;
             // A batch of one answers flat, as a single query does.
-            Ok(match rows.len() {
-                1 => Response::json(StatusCode::OK, &Results { results: rows.remove(0) }),
-                _ => Response::json(StatusCode::OK, &Results { results: rows }),
-            })
+            match rows.len() {
+                1 => edge.bounded_answer(Doing::Query, &Results { results: rows.remove(0) }),
+                _ => edge.bounded_answer(Doing::Query, &Results { results: rows }),
+            }
         })
         .await
     }
@@ -67,7 +68,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
             }
             let vectors = Vectors { dimension: got, numbers };
             let results = edge.search(doing, id, &body.index.name, vectors, body.knobs)?;
-            Ok(Response::json(StatusCode::OK, &Results { results }))
+            edge.bounded_answer(doing, &Results { results })
         })
         .await
     }
@@ -127,10 +128,52 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let (distance, metadata) = (knobs.includes("distance"), knobs.includes("metadata"));
         let filters = knobs.filters.filter(|filters| !filters.is_empty()).map(|filters| to_map(&filters));
         let query = Query { dimension, vectors: numbers, top_k, n_probes, filters, metadata };
-        self.adopt_or_log(id);
+        let model = self.adopt_if_possible(id);
+        let scanned = self.scanned(model.as_deref(), n_probes, || self.host.count(id));
+        let scanned = scanned.map_err(|error| map::refused(doing, name, &error))?;
+        self.affordable(doing, queries, dimension, scanned)?;
         let found = self.host.query(id, &query).map_err(|error| map::refused(doing, name, &error))?;
         let rows = |hits: Vec<Hit>| hits.into_iter().map(|hit| Row::new(hit, distance, metadata)).collect();
         Ok(found.into_iter().map(rows).collect())
+    }
+
+    /// How many items one vector is compared with; `None` when the host chooses, which it does with care.
+    fn scanned(
+        &self,
+        model: Option<&Model>,
+        n_probes: Option<usize>,
+        count: impl FnOnce() -> Result<u64, Refused>,
+    ) -> Result<Option<u64>, Refused> {
+        Ok(match (model, n_probes) {
+            (None, _) => Some(count()?),
+            (Some(_), None) => None,
+            (Some(model), Some(n_probes)) => {
+                let lists = map::lists_of(model);
+                let probed = u64::try_from(n_probes).unwrap_or(u64::MAX).min(lists);
+                let share = u128::from(count()?) * u128::from(probed) / u128::from(lists);
+                Some(u64::try_from(share).unwrap_or(u64::MAX))
+            }
+        })
+    }
+
+    fn affordable(
+        &self,
+        doing: Doing,
+        queries: usize,
+        dimension: usize,
+        scanned: Option<u64>,
+    ) -> Result<(), Fault> {
+        let max = self.settings.limits().multiply_adds;
+        let Some(scanned) = scanned else { return Ok(()) };
+        let each = (queries as u128).saturating_mul(dimension as u128);
+        let cost = each.saturating_mul(u128::from(scanned));
+        match cost <= u128::from(max) {
+            true => Ok(()),
+            false => Err(doing.invalid(format!(
+                "{queries} vectors of {dimension} numbers against {scanned} items are {cost} multiply-adds, at \
+                 most {max} in one request: send fewer vectors, look into fewer lists, or train the index"
+            ))),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
 use trainyard_core::port::Handle;
 use trainyard_http::secret::Digest;
 use trainyard_http::{Answer, BodyError, Request, Response, Routes, Service, StatusCode, blocking};
@@ -12,7 +13,9 @@ use crate::host::{Host, IndexId};
 use crate::map::{self, Doing};
 use crate::routes::{self, Endpoint};
 use crate::settings::Settings;
+use crate::unfit::Unfit;
 use crate::wire::answers::Health;
+use crate::wire::bounded::to_json;
 use crate::wire::json::{Json, NotJson};
 use crate::wire::requests::{Body, OfIndex};
 
@@ -28,13 +31,22 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) routes: Routes<Endpoint>,
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
+    pub(crate) unfit: Unfit,
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
     /// A service that answers for this yard and this host. Call [`CyborgDb::resync`] before it is mounted.
     #[must_use]
     pub fn new(handle: Arc<H>, host: Arc<S>, settings: Settings) -> Self {
-        Self { edge: Arc::new(Edge { settings, routes: routes::routes(), host, handle }) }
+        Self {
+            edge: Arc::new(Edge {
+                settings,
+                routes: routes::routes(),
+                host,
+                handle,
+                unfit: Unfit::default(),
+            }),
+        }
     }
 
     /// How it behaves.
@@ -61,7 +73,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
             }
             Endpoint::TrainingStatus => {
                 self.edge.admit(&request)?;
-                Ok(self.edge.training_status())
+                self.edge.training_status()
             }
             Endpoint::Users => {
                 self.edge.admit(&request)?;
@@ -150,6 +162,31 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
             false if shown.starts_with(b"cdbk_") => Err(Fault::unauthorized("Invalid user API key")),
             false => Err(Fault::unauthorized("Invalid API Key")),
         }
+    }
+
+    /// What is read of a yard that has stopped stays as it is for ever, so it is not told.
+    pub(crate) fn is_going(&self) -> Result<(), Fault> {
+        match self.handle.stopped() {
+            None => Ok(()),
+            Some(_) => Err(Fault::queue_stopped()),
+        }
+    }
+
+    /// An answer whose length depends on what the host found.
+    pub(crate) fn bounded_answer(&self, doing: Doing, answer: &impl Serialize) -> Result<Response, Fault> {
+        match to_json(answer, self.settings.limits().answer_bytes) {
+            Ok(Some(text)) => Ok(Response::bytes(StatusCode::OK, "application/json", text)),
+            Ok(None) => Err(self.too_long(doing)),
+            Err(error) => {
+                tracing::error!(%error, doing = doing.words(), "an answer has no JSON form");
+                Err(doing.broken())
+            }
+        }
+    }
+
+    pub(crate) fn too_long(&self, doing: Doing) -> Fault {
+        let max = self.settings.limits().answer_bytes;
+        doing.invalid(format!("the answer would be longer than {max} bytes, ask for less at once"))
     }
 
     /// The index that a request names, if it brings the key to it.

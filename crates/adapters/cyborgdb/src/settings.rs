@@ -57,12 +57,20 @@ pub struct Limits {
     pub top_k: usize,
     /// The most vectors one query may carry. Default: 10,000.
     pub queries: usize,
-    /// The most neighbours one request may ask for, `top_k` × vectors. Default: 10,000,000.
+    /// The most neighbours one request may ask for, `top_k` × vectors. Default: 100,000: with ids of 1 KiB
+    /// some 100 MB.
     pub neighbours: usize,
+    /// The most multiply-adds one query may cost: vectors × their numbers × the items of the index, all of them
+    /// while it is untrained, and those in `n_probes` lists of a trained one when the caller names a number.
+    /// Default: 2,000,000,000,000.
+    pub multiply_adds: u64,
     /// The most items one upsert may carry. Default: 1,000,000.
     pub items: usize,
     /// The most ids one get or delete may name. Default: 1,000,000.
     pub ids: usize,
+    /// The longest answer to a get or a query, in bytes. Default: 64 MiB. Before the host is asked for vectors,
+    /// a number counts as 12 bytes.
+    pub answer_bytes: usize,
 }
 
 impl Settings {
@@ -212,9 +220,11 @@ impl Default for Limits {
             name_bytes: 256,
             top_k: 10_000,
             queries: 10_000,
-            neighbours: 10_000_000,
+            neighbours: 100_000,
+            multiply_adds: 2_000_000_000_000,
             items: 1_000_000,
             ids: 1_000_000,
+            answer_bytes: 64 << 20,
         }
     }
 }

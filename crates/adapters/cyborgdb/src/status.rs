@@ -7,6 +7,7 @@ use trainyard_core::port::Handle;
 use trainyard_core::{Class, Job, Parameters, Phase, Subject, Timestamp, Yard};
 use trainyard_http::{Response, StatusCode};
 
+use crate::fault::Fault;
 use crate::host::Host;
 use crate::map::{self, Place};
 use crate::parameters::TrainParameters;
@@ -21,12 +22,13 @@ const IDLE_TAIL: Duration = Duration::from_secs(5);
 const ENDS_SEEN_MAX: usize = 256;
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
-    pub(crate) fn training_status(&self) -> Response {
+    pub(crate) fn training_status(&self) -> Result<Response, Fault> {
+        self.is_going()?;
         let mut seen = Seen::default();
         let now = self.handle.now();
         self.handle.read(&mut |yard| seen = Seen::look(yard, self.settings.class()));
         let status = seen.tell(now, self.settings.rule().shown());
-        Response::json(StatusCode::OK, &status)
+        Ok(Response::json(StatusCode::OK, &status))
     }
 }
 

@@ -8,7 +8,7 @@ use trainyard_core::{Admission, Observation, Rejection, Subject, Submission, Swi
 use trainyard_http::{Request, Response, StatusCode, blocking};
 
 use crate::fault::Fault;
-use crate::host::{Batch, Host, HostError, IndexId};
+use crate::host::{Batch, Host, HostError, IndexId, Refused};
 use crate::map::{self, Doing};
 use crate::parameters::TrainParameters;
 use crate::service::{CyborgDb, Edge};
@@ -109,6 +109,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
                 tracing::warn!(index = name, %rejection, "a training was not queued");
                 return Ok(map::train_failed(name));
             }
+            Err(HandleError::Stopped { .. }) => return Err(Fault::queue_stopped()),
             Err(error) => return Err(map::unanswered(Doing::Train, &error)),
         };
         let outcome = match self.edge.handle.finished(job).await {
@@ -121,17 +122,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
         }
         let edge = Arc::clone(&self.edge);
         let adopted = blocking(move || edge.adopt(id)).await;
-        Ok(match adopted {
-            Ok(_) => map::trained(name, &outcome),
+        match adopted {
+            Ok(_) => Ok(map::trained(name, &outcome)),
+            Err(Refused::Stopping) => Err(Fault::ShuttingDown),
             Err(error) => {
-                tracing::error!(
-                    index = name,
-                    error = &error as &dyn std::error::Error,
-                    "a model cannot be served"
-                );
-                map::train_failed(name)
+                tracing::warn!(index = name, %error, "a training has given a model that cannot be served");
+                Ok(map::train_failed(name))
             }
-        })
+        }
     }
 
     /// What to announce, if this very upsert queued a training; an error when the check itself failed.
@@ -186,12 +184,15 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     }
 
     fn observation(&self, id: IndexId, total: u64) -> Observation {
+        // An index whose model cannot be served is searched as an untrained one, and is due like one.
         let model = self.handle.active_model(&id.registry());
+        let model = model.filter(|model| !self.unfit.has(id, model.id));
         Observation { total, lists: model.map(|model| map::lists_of(&model)) }
     }
 
     fn ask(&self, body: Train) -> Result<(String, Asked), Fault> {
         let id = self.open(Doing::Train, &body.index)?;
+        self.is_going()?;
         let name = body.index.name;
         if body.n_lists.is_some_and(i64::is_negative) {
             return Ok((name, Asked::Refused));

@@ -2,12 +2,13 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::wire::bounded::fits;
 use crate::wire::json::{Json, Members};
 
 /// What is wrong with a body: the `detail` of a 422.
 ///
-/// At most [`Findings::KEPT_MAX`] are kept, and an `input` of more than about [`Findings::INPUT_BYTES_MAX`] bytes is
-/// shown as null: an answer has a bound, whatever was sent. (The original has neither.)
+/// At most [`Findings::KEPT_MAX`] are kept, and an `input` whose text is longer than
+/// [`Findings::INPUT_BYTES_MAX`] is shown as null: an answer has a bound, whatever was sent. (The original has neither.)
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Findings {
     kept: Vec<Finding>,
@@ -95,8 +96,7 @@ impl Findings {
         ctx: Option<Context>,
     ) {
         if self.kept.len() < Self::KEPT_MAX {
-            let mut room = Self::INPUT_BYTES_MAX;
-            let input = if fits(input, &mut room) { input.clone() } else { Json::Null };
+            let input = if fits(input, Self::INPUT_BYTES_MAX) { input.clone() } else { Json::Null };
             self.kept.push(Finding { kind, loc: at.steps(), msg, input, ctx });
         }
     }
@@ -106,25 +106,6 @@ impl Serialize for Findings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.kept.serialize(serializer)
     }
-}
-
-/// Whether a value is small enough to be shown; takes its rough size off the room.
-fn fits(json: &Json, room: &mut usize) -> bool {
-    match json {
-        Json::Null | Json::Bool(_) | Json::Int(_) | Json::Big(_) | Json::Float(_) => take(room, 8),
-        Json::Text(text) => take(room, text.len()),
-        Json::Numbers { values, .. } => take(room, values.len().saturating_mul(8)),
-        Json::List(items) => items.iter().all(|item| fits(item, room)),
-        Json::Object(members) => {
-            members.iter().all(|(name, value)| take(room, name.len() + 4) && fits(value, room))
-        }
-    }
-}
-
-fn take(room: &mut usize, bytes: usize) -> bool {
-    let left = room.checked_sub(bytes);
-    *room = left.unwrap_or(0);
-    left.is_some()
 }
 
 impl<'p> Place<'p> {
@@ -491,9 +472,15 @@ mod tests {
         assert_eq!(said.matches("string_type").count(), Findings::KEPT_MAX);
         assert!(said.contains(r#""loc":["body",99]"#));
         let large = format!("[\"{}\",1]", "x".repeat(Findings::INPUT_BYTES_MAX));
-        assert_eq!(
-            told(&large, number).unwrap_err(),
-            r#"[{"type":"float_type","loc":["body"],"msg":"Input should be a valid number","input":null}]"#
-        );
+        let empties = format!("[{}[]]", "[],".repeat(Findings::INPUT_BYTES_MAX / 3));
+        for large in [large, empties] {
+            let json = Json::parse(large.as_bytes(), usize::MAX).unwrap();
+            let mut findings = Findings::default();
+            assert_eq!(number(&json, &Place::BODY, &mut findings), None);
+            assert_eq!(
+                serde_json::to_string(&findings).unwrap(),
+                r#"[{"type":"float_type","loc":["body"],"msg":"Input should be a valid number","input":null}]"#
+            );
+        }
     }
 }

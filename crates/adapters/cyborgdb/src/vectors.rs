@@ -1,5 +1,7 @@
 //! Items: put in, read, taken out, counted.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use trainyard_core::port::Handle;
@@ -56,10 +58,20 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
         self.post(request, |edge, body: Get| {
             let id = edge.open(Doing::Get, &body.index)?;
             edge.bounded(Doing::Get, "ids", body.ids.len(), edge.settings.limits().ids)?;
-            let items = edge.host.get(id, &body.ids, body.parts);
+            let ids = folded(body.ids);
+            if body.parts.vector {
+                let described = edge.host.describe(id);
+                let described =
+                    described.map_err(|error| map::refused(Doing::Get, &body.index.name, &error))?;
+                let numbers = ids.len().saturating_mul(described.dimension.unwrap_or(0));
+                if numbers.saturating_mul(NUMBER_BYTES) > edge.settings.limits().answer_bytes {
+                    return Err(edge.too_long(Doing::Get));
+                }
+            }
+            let items = edge.host.get(id, &ids, body.parts);
             let items = items.map_err(|error| map::refused(Doing::Get, &body.index.name, &error))?;
             let results = items.into_iter().map(|item| Got::new(item, body.parts)).collect();
-            Ok(Response::json(StatusCode::OK, &Results { results }))
+            edge.bounded_answer(Doing::Get, &Results { results })
         })
         .await
     }
@@ -105,6 +117,16 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
             false => Err(doing.invalid(format!("at most {max} {what} in one request, got {got}"))),
         }
     }
+}
+
+/// About how many bytes of an answer one number of a vector takes.
+const NUMBER_BYTES: usize = 12;
+
+/// Each id once, where it came first.
+fn folded(ids: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    let is_new: Vec<bool> = ids.iter().map(|id| seen.insert(&**id)).collect();
+    ids.into_iter().zip(is_new).filter_map(|(id, is_new)| is_new.then_some(id)).collect()
 }
 
 fn batch_of_items(items: Vec<SentItem>, dimension: Option<usize>) -> Result<Batch, Fault> {

@@ -355,6 +355,83 @@ fn a_failing_host_is_a_500_that_tells_nothing() {
 }
 
 #[test]
+fn a_host_that_is_shut_down_is_a_503() {
+    let bench = Bench::new(Settings::new());
+    bench.create("i");
+    bench.fill("i", 0, 1);
+    bench.host.stopping.store(true, Ordering::SeqCst);
+    let mut told: Vec<Told> = (POSTS.iter())
+        .filter(|(path, _)| !path.ends_with("query_metadata"))
+        .map(|(path, more)| bench.post(path, &with_key("i", more)))
+        .collect();
+    told.push(bench.get("/v1/indexes/list"));
+    for told in told {
+        told.says(503, "The server is shutting down");
+        assert!(told.headers.contains(&("retry-after".to_owned(), "5".to_owned())));
+    }
+    assert_eq!(bench.get("/v1/health").status, 200);
+}
+
+#[test]
+fn an_answer_has_a_bound() {
+    let limits = Limits { answer_bytes: 300, ..Limits::default() };
+    let bench = Bench::new(Settings::new().with_limits(limits));
+    bench.create("i");
+    let long = "x".repeat(200);
+    let item = |id: &str| {
+        format!(r#"{{"id":"{id}","vector":[0,0],"contents":"{long}","metadata":{{"m":"{long}"}}}}"#)
+    };
+    let items = ["a", "b"].map(item).join(",");
+    bench.post("/v1/vectors/upsert", &with_key("i", &format!(r#""items":[{items}]"#)));
+
+    // The same id many times is one id, and what is asked for is known before the host is.
+    let get = |ids: &[&str], include: &str| {
+        let ids = serde_json::to_string(ids).unwrap();
+        bench.post("/v1/vectors/get", &with_key("i", &format!(r#""ids":{ids},"include":[{include}]"#)))
+    };
+    let too_long = "Failed to retrieve items: Invalid input: the answer would be longer than 300 bytes, ask for less at once";
+    let mut ids = vec!["b"; 100_000];
+    ids.push("a");
+    assert_eq!(
+        get(&ids, r#""vector""#).body,
+        r#"{"results":[{"id":"b","vector":[0.0,0.0]},{"id":"a","vector":[0.0,0.0]}]}"#
+    );
+    assert_eq!(bench.host.asked_for.swap(0, Ordering::SeqCst), 2);
+    let ids: Vec<String> = (0..13).map(|n| n.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    get(&ids, r#""vector""#).says(400, too_long);
+    assert_eq!(bench.host.asked_for.load(Ordering::SeqCst), 0, "the host is not asked");
+    assert_eq!(get(&ids, "").status, 200);
+    // What is not known before is found out after.
+    assert_eq!(get(&["a"], r#""contents""#).status, 200);
+    get(&["a", "b"], r#""contents""#).says(400, too_long);
+
+    let query = |more: &str| bench.post("/v1/vectors/query", &with_key("i", more));
+    assert_eq!(query(r#""query_vectors":[0,0],"top_k":2"#).status, 200);
+    query(r#""query_vectors":[0,0],"top_k":2,"include":["metadata"]"#).says(
+        400,
+        "Failed to query: Invalid input: the answer would be longer than 300 bytes, ask for less at once",
+    );
+}
+
+#[test]
+fn a_search_has_a_price() {
+    let limits = Limits { multiply_adds: 12, ..Limits::default() };
+    let bench = Bench::new(Settings::new().with_limits(limits));
+    bench.create("i");
+    bench.fill("i", 0, 3);
+    let query = |more: &str| bench.post("/v1/vectors/query", &with_key("i", more));
+    assert_eq!(query(r#""query_vectors":[[0,0],[1,1]]"#).status, 200);
+    query(r#""query_vectors":[[0,0],[1,1],[2,2]]"#).says(
+        400,
+        "Failed to query: Invalid input: 3 vectors of 2 numbers against 3 items are 18 multiply-adds, at most 12 \
+         in one request: send fewer vectors, look into fewer lists, or train the index",
+    );
+    let binary = r#""batch":{"vectors_b64":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","dimension":2}"#;
+    assert_eq!(bench.post("/v1/vectors/query_binary", &with_key("i", binary)).status, 400);
+}
+
+#[test]
 fn nothing_prints_a_key() {
     let bench = Bench::new(with_root_key());
     let printed = format!("{:?} {:?}", bench.service, bench.service.settings());

@@ -119,6 +119,35 @@ fn bench() -> Bench {
     bench
 }
 
+/// Pieces whose form in memory, or in an answer, is larger than their text.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "[]",
+        "{}",
+        "null",
+        "[[[]]]",
+        r#"{"":[]}"#,
+        r#""\u0001""#,
+        r#""\u007f\u0000é""#,
+        r#""""#,
+        "-0.1",
+        "1e300",
+        "1E-7",
+        "7",
+        r#"{"id":1}"#,
+        r#"{"vector":[[]]}"#,
+    ]);
+    let count = prop_oneof![1_usize..200, 1_usize..40_000];
+    (piece, count, any::<bool>()).prop_map(|(piece, count, texts)| match piece.strip_prefix('"') {
+        // One long text instead of many short ones.
+        Some(inside) if texts => format!("\"{}\"", inside.trim_end_matches('"').repeat(count)),
+        _ => format!("[{}]", vec![piece; count].join(",")),
+    })
+}
+
+/// A hundred errors with 64 KiB of input each, and what stands around them.
+const WRONG_ANSWER_BYTES_MAX: usize = 100 * ((64 << 10) + 512);
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -139,6 +168,32 @@ proptest! {
         for content_type in ["application/json", "text/plain"] {
             let request = Request::new(Method::POST, PATHS[path]).with_header("content-type", content_type);
             check(&bench.send(request.with_body(bytes.clone())))?;
+        }
+    }
+
+    #[test]
+    fn what_is_said_about_a_wrong_body_has_a_bound(
+        pieces in pieces(),
+        member in prop::sample::select(MEMBERS.to_vec()),
+        path in 0..12_usize,
+        copies in 1_usize..4,
+    ) {
+        let bench = Bench::new(Settings::new());
+        bench.create("i");
+        let list = vec![&*pieces; copies].join(",");
+        for body in [
+            pieces.clone(),
+            format!("[{list}]"),
+            format!(r#"{{"{member}":{pieces}}}"#),
+            format!(r#"{{"index_name":"i","index_key":"{KEY}","{member}":[{list}]}}"#),
+        ] {
+            let told = bench.post(PATHS[path], &body);
+            check(&told)?;
+            prop_assert!(told.body.len() <= WRONG_ANSWER_BYTES_MAX, "{} bytes", told.body.len());
+            for finding in told.json()["detail"].as_array().into_iter().flatten() {
+                // As text in the answer: what needs no escape there is as it was sent.
+                prop_assert!(finding["input"].to_string().len() <= 64 << 10);
+            }
         }
     }
 

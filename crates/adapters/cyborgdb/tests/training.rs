@@ -262,6 +262,65 @@ fn a_check_that_fails_is_a_warning() {
 }
 
 #[test]
+fn a_yard_that_has_stopped_tells_nothing() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    bench.fill("i", 0, 10);
+    assert_eq!(names(&bench.status(), "training_indexes"), ["i"]);
+    bench.yard.stop();
+    for told in [
+        bench.get("/v1/indexes/training-status"),
+        bench.post("/v1/indexes/train", &with_key("i", "")),
+        bench.post("/v1/indexes/train", &with_key("i", r#""n_lists":-1"#)),
+        bench.post("/v1/indexes/describe", &with_key("i", "")),
+    ] {
+        told.says(503, "The training queue has stopped");
+        assert!(told.headers.contains(&("retry-after".to_owned(), "30".to_owned())));
+    }
+    // Vectors do not need it.
+    bench.fill("i", 10, 1).is(200, "upserted_unchecked.json");
+    assert_eq!(bench.post("/v1/vectors/query", &with_key("i", r#""query_vectors":[0,0]"#)).status, 200);
+    bench.post("/v1/indexes/train", &with_key("nobody", "")).says(404, "No KMS envelope for index 'nobody'");
+}
+
+#[test]
+fn a_model_that_cannot_be_served_is_none() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    bench.fill("i", 0, 10);
+    bench.yard.complete(Some(4));
+    bench.host.damaged.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(!bench.fill("i", 10, 1).body.contains("training_triggered"), "nobody knows yet");
+    let query = || bench.post("/v1/vectors/query", &with_key("i", r#""query_vectors":[0,0]"#));
+    assert_eq!((query().status, query().status), (200, 200));
+    assert_eq!(bench.describe("i")["is_trained"], false);
+    let told = bench.fill("i", 11, 1);
+    assert!(told.body.contains("(vectors: 12, threshold: 10)"), "{}", told.body);
+
+    // The next one is another one.
+    bench.host.damaged.store(false, std::sync::atomic::Ordering::SeqCst);
+    bench.yard.complete(Some(4));
+    assert_eq!(bench.describe("i")["is_trained"], true);
+    assert!(!bench.fill("i", 12, 1).body.contains("training_triggered"));
+}
+
+#[test]
+fn the_price_of_a_search_falls_with_training() {
+    let limits = trainyard_cyborgdb::Limits { multiply_adds: 10, ..Default::default() };
+    let bench = Bench::new(documented().with_limits(limits));
+    bench.create("i");
+    bench.fill("i", 0, 10);
+    let query = |probes: u32| {
+        let more = format!(r#""query_vectors":[0,0],"n_probes":{probes}"#);
+        bench.post("/v1/vectors/query", &with_key("i", &more)).status
+    };
+    assert_eq!((query(0), query(1)), (400, 400), "there are no lists to look into");
+    bench.yard.complete(Some(4));
+    assert_eq!((query(0), query(1), query(2), query(3)), (200, 200, 200, 400));
+    assert_eq!(query(u32::MAX), 400);
+}
+
+#[test]
 fn a_train_that_waits_when_the_yard_stops_is_told_so() {
     let bench = Bench::new(documented());
     bench.create("i");

@@ -105,8 +105,11 @@ impl Catalog {
         Ok(records)
     }
 
-    /// Notes an index whose files will be made next. The name must be free.
+    /// Notes an index whose files will be made next. The name must be free; one of it that was never finished, and
+    /// could not be forgotten, counts as removed from now on.
     pub(crate) fn add(&self, record: &Record) -> Result<(), CatalogError> {
+        let sql = "UPDATE indexes SET state = 'removed' WHERE name = ?1 AND state = 'new'";
+        self.0.execute(sql, params![record.name]).map_err(failed("write"))?;
         let sql = "INSERT INTO indexes (id, name, key_digest, dimension, metric, precision, state)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let values = params![
@@ -205,9 +208,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(&folder.path().join("catalog.sqlite")).unwrap();
         catalog.add(&record(1, "a")).unwrap();
+        catalog.set(record(1, "a").id, State::Live).unwrap();
         catalog.add(&record(2, "a")).unwrap_err();
         catalog.set(record(1, "a").id, State::Removed).unwrap();
         catalog.add(&record(2, "a")).unwrap();
+        catalog.add(&record(3, "a")).unwrap();
+        let states = catalog.records().unwrap().into_iter().map(|(_, state)| state);
+        assert_eq!(states.filter(|state| *state == State::Removed).count(), 2, "the half-made one as well");
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl VectorHost {
         let model = self.yard.read(|yard| yard.active_model(&index.registry()).cloned());
         if let Some(model) = model
             && let Err(error) = self.adopt(index, &model)
+            && !matches!(error, Refused::Gone | Refused::Stopping)
         {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(%index, model = %model.id, error, "a model cannot be used; search is as before");
@@ -46,10 +47,10 @@ impl VectorHost {
     }
 
     fn install(&self, entry: &Entry, model: &Registered) -> Result<(), Unusable> {
-        let index = entry.index()?;
+        let index = entry.index().map_err(Unusable::Index)?;
         let path: PathBuf = self.yard.artifact_path(model)?;
         let model = Arc::new(Model::load(&path)?);
-        index.install(&model, self.threads, &|| entry.is_leaving())?;
+        index.install(&model, self.threads, &|| entry.is_removed() || entry.is_stopping())?;
         Ok(())
     }
 }
@@ -96,6 +97,7 @@ impl Host for VectorHost {
                 Ok(())
             }
             Err(_) if entry.is_removed() => Err(Refused::Gone),
+            Err(_) if entry.is_stopping() => Err(Refused::Stopping),
             Err(error) => {
                 if error.is_lasting() {
                     *unusable = Some(model.id);
@@ -114,7 +116,8 @@ impl Host for VectorHost {
 
     fn get(&self, index: IndexId, ids: &[String], parts: Parts) -> Result<Vec<Item>, Refused> {
         let entry = self.shelf.entry(index)?;
-        let items = entry.index().and_then(|index| index.get(ids)).map_err(translate::failed)?;
+        let index = entry.index().map_err(translate::failed)?;
+        let items = index.get_within(ids, GET_BYTES_MAX).map_err(translate::index_error)?;
         Ok(items.into_iter().map(|item| translate::got(item, parts)).collect())
     }
 
@@ -150,11 +153,16 @@ impl Host for VectorHost {
     }
 }
 
+/// So much is read into memory for one request, also of what it does not want to have answered: 64 MiB.
+const GET_BYTES_MAX: u64 = 64 << 20;
+
 /// Why a model does not serve an index.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
     Elsewhere(#[from] trainyard_runtime::OutsideDataFolder),
+    #[error(transparent)]
+    Index(trainyard_ivf::StorageError),
     #[error(transparent)]
     File(#[from] trainyard_ivf::StorageError),
     #[error(transparent)]
@@ -166,7 +174,8 @@ impl Unusable {
     fn is_lasting(&self) -> bool {
         match self {
             Self::Elsewhere(_) => true,
-            Self::File(error) => error.is_damaged() || error.is_unknown_format(),
+            Self::Index(_) => false,
+            Self::File(error) => error.is_damaged() || error.is_unknown_format() || error.is_not_found(),
             Self::Install(error) => !matches!(error, trainyard_ivf::InstallError::Stopped),
         }
     }

@@ -92,6 +92,8 @@ impl From<ShelfError> for Refused {
         match error {
             ShelfError::Taken => Self::Taken,
             ShelfError::Gone => Self::Gone,
+            ShelfError::Stopping => Self::Stopping,
+            ShelfError::Full { .. } => Self::Invalid(error.to_string()),
             ShelfError::Catalog(_) | ShelfError::Storage(_) | ShelfError::Folder(_) => {
                 Self::Failed(HostError::new(error))
             }
@@ -123,6 +125,7 @@ pub(super) fn refused(refusal: Refusal) -> Refused {
         | Refusal::MetadataTooLong { .. }
         | Refusal::MetadataTooDeep { .. }
         | Refusal::Full
+        | Refusal::TooMuch { .. }
         | _ => Refused::Invalid(refusal.to_string()),
     }
 }

@@ -109,6 +109,14 @@ pub enum Refusal {
     /// The index is full.
     #[error("an index holds at most {} vectors", crate::VECTORS_MAX)]
     Full,
+    /// The answer would be larger than the caller takes.
+    #[error("the items take at least {bytes} bytes, allowed are {max}")]
+    TooMuch {
+        /// What the items take, up to the one that was too much.
+        bytes: u64,
+        /// What was allowed.
+        max: u64,
+    },
     /// The caller ended a query before it was over.
     #[error("the query was stopped")]
     Stopped,

@@ -6,7 +6,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::codebook::{Codebook, GivenUp, Products};
 use crate::item::{check_dimension, check_vectors};
-use crate::memory::{Entry, Memory, slot_number};
+use crate::memory::{Entry, Memory, Places, slot_number};
 use crate::numeric::normalise;
 use crate::set::{STREAM_SET, choose};
 use crate::store::{self, Put, Store, StoreReader, StoredSettings};
@@ -26,7 +26,11 @@ use crate::{
 /// opens the index installs it again.
 ///
 /// Memory: per vector `4 × dimension` and about 110 bytes, its id, and its metadata as parsed JSON; with a
-/// model, `4 × dimension + 8` more, for lists hold their vectors side by side. Contents stay on disk. A chunk of vectors (at most 512 KiB) is copied when it changes while a read looks at it.
+/// model, `4 × dimension + 12` more, for lists hold their vectors side by side. Contents stay on disk.
+///
+/// Vectors lie in chunks of at most 512 KiB. What changes while a read looks at it is copied by chunks: per item
+/// one for the item itself and, with a model, at most three for its lists, each chunk once per request; and
+/// 8 bytes for each chunk and list there is.
 ///
 /// ```
 /// use trainyard_ivf::{Index, Item, Search, Settings};
@@ -104,8 +108,8 @@ pub(crate) struct Writer {
     /// the closed one would have.
     free: BTreeSet<u32>,
     end: u32,
-    /// The list of every slot, while a model is installed.
-    pub(crate) assigned: Vec<u32>,
+    /// Of the model that is installed.
+    pub(crate) places: Places,
     stamp: u64,
 }
 
@@ -157,7 +161,7 @@ impl Index {
         Ok(Self {
             metric,
             memory: RwLock::new(Arc::new(memory)),
-            writer: Mutex::new(Writer { store, slots, free, end, assigned: Vec::new(), stamp: 0 }),
+            writer: Mutex::new(Writer { store, slots, free, end, places: Places::default(), stamp: 0 }),
             reader: Mutex::new(reader),
             installing: Mutex::new(()),
         })
@@ -222,14 +226,15 @@ impl Index {
             }
             memory.remove(slot);
             if let Some(lists) = &mut memory.lists {
-                lists.leave(writer.assigned[slot as usize], slot);
+                lists.leave(&mut writer.places, slot);
             }
         }
         writer.free.extend(&slots);
         Ok(slots.len())
     }
 
-    /// The items with these ids, in this order; ids that are not there are left out.
+    /// The items with these ids, in this order; ids that are not there are left out. An id that is given twice
+    /// is read twice: [`get_within`](Self::get_within) bounds the answer.
     ///
     /// # Errors
     /// [`StorageError`] when the disk did not give them.
@@ -238,8 +243,27 @@ impl Index {
         ids.iter().filter_map(|id| reader.get(id.as_ref()).transpose()).collect()
     }
 
+    /// As [`get`](Self::get), when the items together take at most this much; otherwise none of them is read.
+    /// An item takes the bytes of its id, `4 × dimension`, those of its contents, and those of its metadata as
+    /// JSON without spaces, as often as its id is given. All items are as they were at one moment.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMuch`], or [`IndexError::Failed`] when the disk did not give them.
+    pub fn get_within<S: AsRef<str>>(&self, ids: &[S], bytes_max: u64) -> Result<Vec<Item>, IndexError> {
+        let reader = self.reader.lock();
+        let _moment = reader.moment()?;
+        let mut bytes = 0_u64;
+        for id in ids {
+            bytes = bytes.saturating_add(reader.bytes(id.as_ref())?);
+            if bytes > bytes_max {
+                return Err(Refusal::TooMuch { bytes, max: bytes_max }.into());
+            }
+        }
+        Ok(ids.iter().filter_map(|id| reader.get(id.as_ref()).transpose()).collect::<Result<_, _>>()?)
+    }
+
     /// The nearest neighbours of every query, nearest first, of equals the smaller id first. `stop` is asked
-    /// before each block of work: a list, or a chunk of at most 1024 vectors.
+    /// before each block of work: a chunk of at most 1024 vectors, and 64 items that are filtered.
     ///
     /// The same index gives the same answer for any number of threads, bit for bit.
     ///
@@ -364,10 +388,9 @@ impl Index {
             memory.put(slot, row, entry);
             if let (Some(lists), Some(found)) = (&mut memory.lists, lists) {
                 if present.is_some() {
-                    lists.leave(writer.assigned[slot as usize], slot);
+                    lists.leave(&mut writer.places, slot);
                 }
-                lists.enter(found[at], slot, row);
-                writer.assign(slot, found[at]);
+                lists.enter(&mut writer.places, found[at], slot, row);
             }
         }
         let inserted = writer.slots.len() - before;
@@ -389,13 +412,6 @@ impl Writer {
         if !self.slots.contains_key(id) {
             self.slots.insert(Arc::clone(id), slot);
         }
-    }
-
-    fn assign(&mut self, slot: u32, list: u32) {
-        if self.assigned.len() <= slot as usize {
-            self.assigned.resize(slot as usize + 1, 0);
-        }
-        self.assigned[slot as usize] = list;
     }
 }
 

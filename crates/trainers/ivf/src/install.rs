@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::codebook::{GivenUp, Products, Stop, list_number};
-use crate::memory::{Entry, Lists, Memory};
+use crate::memory::{Entry, Lists, Memory, Places};
 use crate::share::share;
 use crate::{Index, InstallError, Model};
 
@@ -48,7 +48,7 @@ impl Index {
             return Ok(Installed::Already);
         }
         let mut assignment =
-            Assignment { seen: Arc::default(), lists: Lists::empty(model), assigned: Vec::new() };
+            Assignment { seen: Arc::default(), lists: Lists::empty(model), places: Places::default() };
         for _ in 0..CATCH_UPS {
             let now = self.snapshot();
             if now.dim != Some(model.dimension()) {
@@ -61,9 +61,9 @@ impl Index {
         }
         let mut writer = self.writer.lock();
         assignment.catch_up(self.snapshot(), threads, stop).map_err(|GivenUp| InstallError::Stopped)?;
-        let Assignment { seen, lists, assigned } = assignment;
+        let Assignment { seen, lists, places } = assignment;
         drop(seen); // or the swap would copy what it still looks at
-        writer.assigned = assigned;
+        writer.places = places;
         let old = Arc::make_mut(&mut self.memory.write()).lists.replace(lists);
         drop(writer);
         drop(old);
@@ -74,7 +74,7 @@ impl Index {
     pub fn uninstall(&self) {
         let _one_at_a_time = self.installing.lock();
         let mut writer = self.writer.lock();
-        writer.assigned = Vec::new();
+        writer.places = Places::default();
         Arc::make_mut(&mut self.memory.write()).lists = None;
     }
 }
@@ -83,8 +83,7 @@ impl Index {
 struct Assignment {
     seen: Arc<Memory>,
     lists: Lists,
-    /// The list of every slot in use.
-    assigned: Vec<u32>,
+    places: Places,
 }
 
 impl Assignment {
@@ -97,7 +96,6 @@ impl Assignment {
     ) -> Result<usize, GivenUp> {
         let size = now.rows_per_chunk();
         let before = Arc::clone(&self.seen);
-        self.assigned.resize(now.chunks.len() * size, 0);
         // who changes a chunk that is still looked at gets a copy: the same chunk has the same content
         let same = |number: usize| {
             before.chunks.get(number).is_some_and(|before| Arc::ptr_eq(before, &now.chunks[number]))
@@ -107,7 +105,7 @@ impl Assignment {
             let chunk = before.chunks.get(number);
             for (slot, entry) in chunk.into_iter().flat_map(|chunk| chunk.used(number * size)) {
                 if now.entry(slot).map(|entry| entry.stamp) != Some(entry.stamp) {
-                    self.lists.leave(self.assigned[slot as usize], slot);
+                    self.lists.leave(&mut self.places, slot);
                 }
             }
         }
@@ -139,8 +137,7 @@ impl Assignment {
         }
         let found = found.into_inner();
         for &(slot, list) in &found {
-            self.lists.enter(list, slot, now.row(slot));
-            self.assigned[slot as usize] = list;
+            self.lists.enter(&mut self.places, list, slot, now.row(slot));
         }
         self.seen = now;
         Ok(found.len())

@@ -90,5 +90,18 @@ pub const CONTENTS_BYTES_MAX: usize = 16 << 20;
 pub const METADATA_BYTES_MAX: usize = 1 << 20;
 /// How deeply metadata may be nested; `{"a": 1}` is 1 deep.
 pub const METADATA_DEPTH_MAX: usize = 64;
+/// How deeply a filter may be nested.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// How many conditions a filter may have: every test of a path is one, every filter within a filter, and every
+/// array or object among the operands of `$in` and `$nin`.
+pub const FILTER_CONDITIONS_MAX: usize = 1_000;
+/// How many operands all `$in` and `$nin` of a filter may have together.
+pub const FILTER_OPERANDS_MAX: usize = 100_000;
+/// How many `$regex` a filter may have.
+pub const FILTER_REGEXES_MAX: usize = 16;
+/// The longest pattern of a `$regex`, in bytes of UTF-8.
+pub const FILTER_REGEX_BYTES_MAX: usize = 1_024;
+/// The largest compiled `$regex`, in bytes: 256 KiB.
+pub const FILTER_REGEX_COMPILED_BYTES_MAX: usize = 256 << 10;
 /// How many vectors an index can hold.
 pub const VECTORS_MAX: usize = u32::MAX as usize;

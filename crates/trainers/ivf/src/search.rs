@@ -114,6 +114,8 @@ pub fn default_probes(n_lists: usize) -> usize {
 
 /// Queries per thread that share a pass over the rows in exact search.
 const QUERIES_PER_GROUP: usize = 8;
+/// How many items are filtered before `stop` is asked again: a filter may cost much more than a distance.
+const FILTERED_PER_STOP: usize = 64;
 
 /// Of every query, the nearest rows in order of distance, then of id.
 pub(crate) fn run(
@@ -161,16 +163,15 @@ impl<'m> Finder<'m> {
         });
         self.all(jobs, |(first_query, queries, first_chunk, chunks)| {
             let mut found: Vec<Top<'m>> = queries.chunks_exact(dim).map(|_| Top::default()).collect();
+            let mut unasked = 0;
             for (chunk, number) in chunks.iter().zip(first_chunk..) {
-                if (self.stop)() {
-                    return Err(GivenUp);
-                }
+                self.ask()?;
                 let rows = chunk.rows.chunks_exact(dim).zip(&chunk.entries);
                 let slots = slot_number(number * self.memory.rows_per_chunk())..;
                 for (slot, (row, entry)) in slots.zip(rows) {
                     if entry.is_some() {
                         for (top, query) in found.iter_mut().zip(queries.chunks_exact(dim)) {
-                            self.offer(top, query, slot, row);
+                            self.offer(&mut unasked, top, query, slot, row)?;
                         }
                     }
                 }
@@ -190,6 +191,8 @@ impl<'m> Finder<'m> {
         let probes = self.search.probes.map_or(default_probes(book.len()), |probes| probes.get() as usize);
         let jobs = tops.iter_mut().zip(queries.chunks_exact(dim));
         self.all(jobs, |(top, query)| {
+            self.ask()?;
+            let mut unasked = 0;
             let mut keys = book.keys(query, &mut Products::default());
             let near_first = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
             if probes < keys.len() {
@@ -202,12 +205,11 @@ impl<'m> Finder<'m> {
                 if at == probes {
                     keys[probes..].sort_unstable_by(near_first);
                 }
-                if (self.stop)() {
-                    return Err(GivenUp);
-                }
-                let list = &lists.all[keys[at].1 as usize];
-                for (&slot, row) in list.slots.iter().zip(list.rows.chunks_exact(dim)) {
-                    self.offer(top, query, slot, row);
+                for chunk in &lists.all[keys[at].1 as usize].chunks {
+                    self.ask()?;
+                    for (&slot, row) in chunk.slots.iter().zip(chunk.rows.chunks_exact(dim)) {
+                        self.offer(&mut unasked, top, query, slot, row)?;
+                    }
                 }
             }
             Ok(())
@@ -232,15 +234,36 @@ impl<'m> Finder<'m> {
         if given_up.into_inner() { Err(GivenUp) } else { Ok(()) }
     }
 
-    fn offer(&self, top: &mut Top<'m>, query: &[f32], slot: u32, row: &[f32]) {
+    /// `unasked` counts the items that were filtered since `stop` was asked.
+    fn offer(
+        &self,
+        unasked: &mut usize,
+        top: &mut Top<'m>,
+        query: &[f32],
+        slot: u32,
+        row: &[f32],
+    ) -> Result<(), GivenUp> {
         let key = self.metric.key(query, row);
         if !top.wants(key, self.search.top_k) {
-            return;
+            return Ok(());
         }
         let entry = self.memory.entry(slot).expect("lists and chunks name slots in use");
-        if self.search.filter.as_ref().is_none_or(|filter| filter.matches(&entry.metadata)) {
-            top.push(Candidate { key, id: &entry.id, slot }, self.search.top_k);
+        if let Some(filter) = &self.search.filter {
+            *unasked += 1;
+            if *unasked == FILTERED_PER_STOP {
+                *unasked = 0;
+                self.ask()?;
+            }
+            if !filter.matches(&entry.metadata) {
+                return Ok(());
+            }
         }
+        top.push(Candidate { key, id: &entry.id, slot }, self.search.top_k);
+        Ok(())
+    }
+
+    fn ask(&self) -> Result<(), GivenUp> {
+        if (self.stop)() { Err(GivenUp) } else { Ok(()) }
     }
 }
 

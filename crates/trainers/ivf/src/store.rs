@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::{Map, Value};
 
 use crate::artifact::sync_folder;
@@ -204,8 +204,26 @@ impl Store {
 }
 
 impl StoreReader {
+    /// What is read before this is dropped is as it was at one moment.
+    pub(crate) fn moment(&self) -> Result<Transaction<'_>, StorageError> {
+        self.0.unchecked_transaction().map_err(|error| StorageError::new(READ_ITEM, error))
+    }
+
+    /// What an item takes; nothing when it is not there. The lengths stand before the values, which stay on disk.
+    pub(crate) fn bytes(&self, id: &str) -> Result<u64, StorageError> {
+        let read = || -> Result<Option<i64>, rusqlite::Error> {
+            let mut statement = self.0.prepare_cached(
+                "SELECT octet_length(id) + octet_length(vector) + octet_length(contents) + octet_length(metadata)
+                FROM items WHERE id = ?1",
+            )?;
+            statement.query_row(params![id], |row| row.get(0)).optional()
+        };
+        let bytes = read().map_err(|error| StorageError::new(READ_ITEM, error))?.unwrap_or(0);
+        Ok(bytes.unsigned_abs()) // a sum of lengths
+    }
+
     pub(crate) fn get(&self, id: &str) -> Result<Option<Item>, StorageError> {
-        let failed = |cause: StorageCause| StorageError::new("read an item", cause);
+        let failed = |cause: StorageCause| StorageError::new(READ_ITEM, cause);
         let read = || -> Result<_, rusqlite::Error> {
             let mut statement =
                 self.0.prepare_cached("SELECT vector, contents, metadata FROM items WHERE id = ?1")?;
@@ -260,3 +278,4 @@ fn decode_metadata(text: &str) -> Option<Map<String, Value>> {
 
 const CREATE: &str = "create the index";
 const OPEN: &str = "open the index";
+const READ_ITEM: &str = "read an item";

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{blobs, count, lists};
 use proptest::prelude::*;
@@ -366,6 +367,62 @@ fn an_upsert_reports_what_it_did() {
     assert_eq!((done.inserted, done.replaced, done.len), (1, 1, 4));
     assert_eq!(index.get(&["n"]).unwrap()[0].vector, [2.0], "the last one counts");
     assert!(matches!(index.upsert(&[Item::new("", vec![0.0])]), Err(IndexError::Refused(_))));
+}
+
+#[test]
+fn an_answer_has_the_bound_that_the_caller_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = created(&folder);
+    let metadata = json!({ "colour": "grün" });
+    let large = Item::new("ü", vec![0.5; 10])
+        .with_contents("é".repeat(1_000))
+        .with_metadata(metadata.as_object().unwrap().clone());
+    index.upsert(&[large.clone(), Item::new("small", vec![0.0; 10])]).unwrap();
+    // id, vector, contents, metadata
+    let bytes = 2 + 40 + 2_000 + metadata.to_string().len() as u64;
+    assert_eq!(index.get_within(&["ü"], bytes).unwrap(), std::slice::from_ref(&large));
+    assert_eq!(index.get_within(&["x", "small"], 5 + 40 + 2).unwrap().len(), 1);
+    assert!(index.get_within(&["x"; 3], 0).unwrap().is_empty());
+    let refused = |ids: &[&str], bytes_max| index.get_within(ids, bytes_max).unwrap_err();
+    let too_much = |bytes, max| Some(Refusal::TooMuch { bytes, max });
+    assert_eq!(refused(&["ü"], bytes - 1).refusal().cloned(), too_much(bytes, bytes - 1));
+    // each copy counts, and the first that is too much ends it
+    assert_eq!(index.get_within(&["ü"; 3], 3 * bytes).unwrap(), vec![large; 3]);
+    let error = refused(&["ü"; 1_000], 3 * bytes);
+    assert_eq!(error.refusal().cloned(), too_much(4 * bytes, 3 * bytes));
+    assert_eq!(
+        error.to_string(),
+        format!("the items take at least {} bytes, allowed are {}", 4 * bytes, 3 * bytes)
+    );
+    // a refusal leaves no transaction open: later reads see later changes
+    index.upsert(&[Item::new("ü", vec![1.0; 10])]).unwrap();
+    assert_eq!(index.get_within(&["ü"], bytes).unwrap()[0].vector, [1.0; 10]);
+    assert_eq!(index.get(&["ü"]).unwrap()[0].vector, [1.0; 10]);
+}
+
+#[test]
+fn a_query_that_filters_many_rows_can_be_stopped() {
+    const ROWS: usize = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let index = created(&folder);
+    index.upsert(&named(&blobs(9, ROWS, 2, 4, 2.0), 2)).unwrap();
+    let nothing = Filter::parse(&json!({ "missing": 1 })).unwrap();
+    let search = Search::new(count(1)).with_filter(nothing);
+    let queries = [[0.0; 2]; 8];
+    for trained in [false, true] {
+        if trained {
+            // all in one list
+            let model = lists(1).train(&index.training_set(&lists(1)).unwrap(), &()).unwrap();
+            index.install(&Arc::new(model), count(1), &|| false).unwrap();
+        }
+        let asked = AtomicUsize::new(0);
+        let ask = |stop_at: usize| asked.fetch_add(1, Ordering::Relaxed) + 1 == stop_at;
+        assert_eq!(index.query(&queries, &search, &|| ask(0)).unwrap(), vec![Vec::new(); 8]);
+        let often = asked.swap(0, Ordering::Relaxed);
+        assert!(often >= ROWS * queries.len() / 64 - queries.len(), "asked {often} times");
+        assert_eq!(index.query(&queries, &search, &|| ask(20)), Err(Refusal::Stopped));
+        assert_eq!(asked.into_inner(), 20);
+    }
 }
 
 #[test]

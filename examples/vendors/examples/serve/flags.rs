@@ -50,6 +50,9 @@ pub(crate) struct Flags {
         value_parser = PossibleValuesParser::new(["on", "off"])
             .map(|word| if word == "on" { Switch::On } else { Switch::Off }))]
     cyborgdb_auto_train: Switch,
+    /// How many indexes there may be; each is in memory as a whole
+    #[arg(long, env = "TRAINYARD_CYBORGDB_INDEXES_MAX", value_name = "N", default_value_t = 1_000)]
+    cyborgdb_indexes_max: usize,
     /// Where jobs are kept: in the data folder, or nowhere, so that they are gone after a restart
     #[arg(long, env = "TRAINYARD_JOURNAL", value_name = "WHERE", default_value = "sqlite",
         value_parser = PossibleValuesParser::new(["sqlite", "memory"])
@@ -75,6 +78,7 @@ impl Flags {
         let mut config = ServiceConfig::new(&self.data)
             .with_listen(self.listen)
             .with_journal(self.journal)
+            .with_indexes_max(self.cyborgdb_indexes_max)
             .with_open_access(if self.insecure { OpenAccess::Anywhere } else { OpenAccess::Loopback })
             .with_cyborgdb(settings);
         if let Some(url) = &self.public_url {

@@ -1,17 +1,20 @@
 //! Serves CyborgDB's wire format over real vector indexes, with a durable data folder.
 //!
 //! `cargo run --release --example serve` listens on 127.0.0.1:8000 and says how to try it; `--help` lists the flags.
-//! Ctrl-C stops it in good order, a second one at once.
+//! Ctrl-C stops it in good order, a second one at once. When it cannot go on, as with a full disk, it says why and ends
+//! with exit code 1, for whoever watches over it to start it again.
 
 mod flags;
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use trainyard_core::Reason;
 use trainyard_server::{Service, Terminal};
 
 use crate::flags::Flags;
@@ -26,10 +29,12 @@ fn main() {
 }
 
 fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    let (stop, stopped) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let (asked, is_asked) = (tell.clone(), AtomicBool::new(false));
     ctrlc::set_handler(move || {
-        if stop.send(()).is_err() {
-            std::process::exit(130); // asked for a second time
+        let is_second = is_asked.swap(true, Ordering::Relaxed);
+        if is_second || asked.send(End::Asked).is_err() {
+            std::process::exit(130); // or it is stopping already
         }
     })?;
     let (service, opened) = Service::open(flags.config()?)?;
@@ -39,10 +44,21 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
         true => Terminal::screen(io::stdout()).show(watch),
         false => Terminal::log(io::stdout()).show(watch),
     });
-    stopped.recv()?;
-    drop(stopped);
+    let ending = service.ending();
+    thread::spawn(move || tell.send(End::ByItself(ending.wait())));
+    let end = told.recv()?;
+    drop(told);
     let closed = service.shutdown(Duration::from_secs(20));
     let _ = shown.join(); // nobody may be left to read it
     println!("stopped: {closed}");
-    Ok(())
+    match end {
+        End::Asked => Ok(()),
+        End::ByItself(reason) => Err(format!("could not go on: {reason}").into()),
+    }
+}
+
+/// Why it ends.
+enum End {
+    Asked,
+    ByItself(Reason),
 }

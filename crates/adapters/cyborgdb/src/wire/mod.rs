@@ -1,6 +1,7 @@
 //! What goes over the wire, in the vendor's words. Every member is from the fact sheet behind `docs/WIRE.md`.
 
 pub(crate) mod answers;
+pub(crate) mod bounded;
 pub(crate) mod json;
 mod malformed;
 pub(crate) mod requests;

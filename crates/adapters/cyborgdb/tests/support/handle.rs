@@ -225,6 +225,10 @@ impl Handle for Yardmaster {
         self.state().progress.get(&job).cloned()
     }
 
+    fn stopped(&self) -> Option<Reason> {
+        self.shared.stopped.load(Ordering::SeqCst).then(|| Reason::new("the disk is full"))
+    }
+
     fn subscribe(&self) -> Box<dyn Changes> {
         Box::new(Nothing)
     }

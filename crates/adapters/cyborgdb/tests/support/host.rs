@@ -17,6 +17,12 @@ pub struct MemoryHost {
     ids: AtomicUsize,
     /// Everything fails from now on.
     pub broken: AtomicBool,
+    /// It is being shut down.
+    pub stopping: AtomicBool,
+    /// No model can be adopted.
+    pub damaged: AtomicBool,
+    /// How many ids the last get asked for.
+    pub asked_for: AtomicUsize,
 }
 
 struct Index {
@@ -52,6 +58,9 @@ impl MemoryHost {
 
     fn with<T>(&self, id: IndexId, act: impl FnOnce(&mut Index) -> Result<T, Refused>) -> Result<T, Refused> {
         self.check()?;
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Refused::Stopping);
+        }
         act(self.indexes.lock().unwrap().get_mut(&id).ok_or(Refused::Gone)?)
     }
 
@@ -66,6 +75,9 @@ impl MemoryHost {
 impl Host for MemoryHost {
     fn create(&self, new: NewIndex) -> Result<IndexId, Refused> {
         self.check()?;
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Refused::Stopping);
+        }
         let mut indexes = self.indexes.lock().unwrap();
         if indexes.values().any(|index| index.new.name == new.name) {
             return Err(Refused::Taken);
@@ -78,6 +90,9 @@ impl Host for MemoryHost {
 
     fn list(&self) -> Result<Vec<Listed>, HostError> {
         self.check()?;
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(HostError::new(Refused::Stopping));
+        }
         let indexes = self.indexes.lock().unwrap();
         Ok(indexes.iter().map(|(id, index)| Listed { id: *id, name: index.new.name.clone() }).rev().collect())
     }
@@ -94,12 +109,15 @@ impl Host for MemoryHost {
     }
 
     fn remove(&self, id: IndexId) -> Result<(), Refused> {
-        self.check()?;
+        self.with(id, |_| Ok(()))?;
         self.indexes.lock().unwrap().remove(&id).map(|_| ()).ok_or(Refused::Gone)
     }
 
     fn adopt(&self, id: IndexId, model: &Model) -> Result<(), Refused> {
         self.with(id, |index| {
+            if self.damaged.load(Ordering::SeqCst) {
+                return Err(HostError::new("a damaged file").into());
+            }
             index.serves = Some(model.id);
             Ok(())
         })
@@ -122,6 +140,7 @@ impl Host for MemoryHost {
     }
 
     fn get(&self, id: IndexId, ids: &[String], _: Parts) -> Result<Vec<Item>, Refused> {
+        self.asked_for.store(ids.len(), Ordering::SeqCst);
         self.with(id, |index| {
             let item = |(vector, entry): &(Vec<f32>, Entry)| Item {
                 id: entry.id.clone(),
