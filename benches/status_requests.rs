@@ -69,9 +69,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let outstanding = br#""i""#;
     while client.get(STATUS)?.windows(3).filter(|part| part == outstanding).count() < 2 * OUTSTANDING {}
     let [busy, busy_status] = [latency(ours, "/v1/health")?, latency(ours, STATUS)?];
-    println!("median answer of health with no train call waiting {idle:?}, with {OUTSTANDING} waiting {busy:?}");
+    println!(
+        "median answer of health with no train call waiting {idle:?}, with {OUTSTANDING} waiting {busy:?}"
+    );
     let bytes = client.get(STATUS)?.len();
-    println!("median status with none waiting {idle_status:?}, with {OUTSTANDING}, in {bytes} bytes, {busy_status:?}");
+    println!(
+        "median status with none waiting {idle_status:?}, with {OUTSTANDING}, in {bytes} bytes, {busy_status:?}"
+    );
 
     drop(waiting);
     service.shutdown(Duration::from_secs(5));

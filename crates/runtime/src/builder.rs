@@ -74,6 +74,19 @@ impl Builder {
         self
     }
 
+    /// The same for a journal that has something to say of how it was found, which is logged: a text, and whether
+    /// anything had to be mended, which makes it a warning.
+    pub fn journal_found<J: Journal + 'static>(
+        self,
+        open: impl FnOnce() -> Result<(J, String, bool), trainyard_journal::JournalError> + Send + 'static,
+    ) -> Self {
+        self.journal_with(|| {
+            let (journal, found, was_mended) = open()?;
+            telemetry::journal_opened(&found, was_mended);
+            Ok(journal)
+        })
+    }
+
     /// What trains a kind. Of two for one kind the last counts. At most [`Abilities::KINDS_MAX`] kinds.
     pub fn trainer(mut self, kind: Kind, trainer: impl Trainer) -> Self {
         self.trainers.insert(kind, Arc::new(trainer));
@@ -142,6 +155,7 @@ impl Builder {
         let node = self.node.map_or_else(|| folder.node_id(), Ok)?;
         let journal = self.journal.ok_or(OpenError::NoJournal)?()?;
         let mut driver = Driver::open(journal)?;
+        let is_known = driver.committed().read().node(node).is_some();
 
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let (ring, alarm) = bounded(1);
@@ -176,9 +190,18 @@ impl Builder {
             is_deserted: AtomicBool::new(false),
         });
         house.set_time(now, opened.journal_now, opened.now);
-        let mut folders = Folders::open(&wiring.folder, &yard.read()).map_err(|source| {
-            OpenError::Folder { verb: "look into the data folder", path: self.data_dir, source }
-        })?;
+        let looked = |source| {
+            let path = self.data_dir.clone();
+            OpenError::Folder { verb: "look into the data folder", path, source }
+        };
+        if !is_known {
+            // Another journal than this one may name what is here.
+            let kept = wiring.folder.keep_all().map_err(looked)?;
+            if kept > 0 {
+                telemetry::folders_kept(kept);
+            }
+        }
+        let mut folders = Folders::open(&wiring.folder, &yard.read()).map_err(looked)?;
         let floor = Floor {
             node,
             epoch,

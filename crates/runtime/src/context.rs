@@ -1,6 +1,6 @@
 //! What a trainer has to do with the yard while it trains.
 
-use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use trainyard_core::{Checkpoint, Metric, Metrics, NotFinite, Progress, Reference
 
 use crate::board::Board;
 use crate::call::Call;
-use crate::folder::{self, DataFolder};
+use crate::folder::{self, DataFolder, NotKept};
 use crate::run::{Shared, Shown};
 use crate::sync::{Arc, Mutex};
 use crate::telemetry::{self, Meters};
@@ -115,14 +115,17 @@ impl Context {
     /// [`TrainError`] when it cannot be made.
     pub fn dir(&self) -> Result<&Path, TrainError> {
         self.shared.need_folder();
-        fs::create_dir_all(&self.dir)?;
+        self.wiring.folder.make(&self.dir)?;
         Ok(&self.dir)
     }
 
     /// From here the job can go on. When it returns, that is durable: file, or folder, and record.
     ///
-    /// `path` is relative to [`Context::dir`], or an absolute one within the data folder, or a URL. Works while the
-    /// process shuts down, too.
+    /// `path` is relative to [`Context::dir`], or an absolute one within the data folder, or a URL; no link, and no
+    /// folder with one in it. Works while the process shuts down, too.
+    ///
+    /// Never write over what an earlier checkpoint names: a crash in the middle would leave half of the only state
+    /// there is to go on from. Write `state-<step>`, and remove the older one once this has returned.
     ///
     /// # Errors
     /// [`TrainError::Stopped`] when the run has lost its right to write; otherwise when the path is not there, or
@@ -154,10 +157,17 @@ impl Context {
         self.resume.as_ref().map_or(0, |checkpoint| checkpoint.step)
     }
 
-    /// Where the checkpoint to go on from is; `None` without one, or when it is not in the data folder.
+    /// Where the checkpoint to go on from is; `None` without one, when it is not in the data folder, or when the data
+    /// folder of this node does not have it, which is logged.
     #[must_use]
     pub fn resume_path(&self) -> Option<PathBuf> {
-        self.wiring.folder.resolve(&self.resume.as_ref()?.reference).ok()
+        let checkpoint = self.resume.as_ref()?;
+        let path = self.wiring.folder.resolve(&checkpoint.reference).ok()?;
+        if !path.exists() {
+            telemetry::checkpoint_missing(checkpoint);
+            return None;
+        }
+        Some(path)
     }
 
     /// Where a reference leads, such as that of another model.
@@ -201,24 +211,23 @@ impl Context {
                 return Ok(reference);
             }
         }
-        let reference = self.wiring.folder.refer(&self.dir, path)?;
-        self.make_durable(&reference)?;
-        Ok(reference)
+        self.make_durable(&self.wiring.folder.refer(&self.dir, path)?)
     }
 
     /// Checks that a reference leads to something in the data folder, or elsewhere by name, and makes it survive
-    /// a crash of the machine.
-    pub(crate) fn make_durable(&self, reference: &Reference) -> Result<(), TrainError> {
+    /// a crash of the machine. Gives it in its one spelling.
+    pub(crate) fn make_durable(&self, reference: &Reference) -> Result<Reference, TrainError> {
         if folder::is_url(reference) {
-            return Ok(());
+            return Ok(reference.clone());
         }
-        let path = self.wiring.folder.resolve(reference)?;
-        let lost = |error| TrainError::retry(format!("could not keep {reference}: {error}"));
-        folder::sync_all(&path).map_err(lost)?;
-        if let Some(parent) = path.parent() {
-            folder::sync_folder(parent);
-        }
-        Ok(())
+        self.wiring.folder.keep(reference).map_err(|error| match error {
+            NotKept::Outside(outside) => outside.into(),
+            NotKept::Io(error) => {
+                let text = format!("could not keep {reference}: {error}");
+                let is_final = error.kind() == io::ErrorKind::InvalidInput;
+                if is_final { TrainError::failed(text) } else { TrainError::retry(text) }
+            }
+        })
     }
 }
 

@@ -1,10 +1,13 @@
 //! One yard and its journal, a turn at a time, without threads and without a clock.
 
+use std::iter::Peekable;
+
 use crossbeam_channel::Receiver;
 use trainyard_core::{Answer, Command, Fact, Rejection, Timestamp, Yard};
 use trainyard_journal::{Journal, JournalError, Position, Reading};
 
 use crate::DriveError;
+use crate::load::Load;
 use crate::sync::{Arc, RwLock};
 
 /// Decides on a private yard, commits, and only then lets readers see.
@@ -35,6 +38,10 @@ pub struct Driver {
     /// At how many of them it is time to look whether another one pays.
     look_at: usize,
     compact_min: usize,
+    record_max: Load,
+    /// Whether something may be due, or able to start, that the last turn has not done.
+    is_unsettled: bool,
+    has_begun: bool,
 }
 
 /// What has come of a turn. All of it is durable.
@@ -44,8 +51,11 @@ pub struct Turned {
     pub now: Timestamp,
     /// What has happened, in order: what others wrote first.
     pub facts: Vec<Fact>,
-    /// How many of the facts others wrote.
+    /// How many of the first facts others wrote. When the turn was committed in several records, what others wrote
+    /// between them is among the facts after.
     pub news: usize,
+    /// How many facts this driver wrote.
+    pub own: usize,
     /// The revision of the first fact.
     pub first: u64,
     /// What time it was by the journal's own clock, if it has one.
@@ -57,6 +67,20 @@ pub struct Turned {
     pub compacted: bool,
     /// What to answer, in the order of the commands.
     pub answers: Vec<Result<Answer, Rejection>>,
+}
+
+impl Turned {
+    /// This and the next part of the same turn as one.
+    fn then(mut self, next: Self) -> Self {
+        let own = self.own + next.own;
+        let (journal_now, compacted) = (self.journal_now, self.compacted || next.compacted);
+        if next.rebuilt.is_some() {
+            // What came before is in the snapshot that others took.
+            return Self { journal_now, compacted, own, ..next };
+        }
+        self.facts.extend(next.facts);
+        Self { now: next.now, own, compacted, ..self }
+    }
 }
 
 impl Driver {
@@ -83,6 +107,10 @@ impl Driver {
             since_snapshot,
             look_at: 0,
             compact_min: Self::COMPACT_MIN,
+            record_max: Load { bytes: RECORD_BYTES, facts: RECORD_FACTS },
+            // Whoever wrote the log may have died between two turns.
+            is_unsettled: revision > 0,
+            has_begun: false,
         })
     }
 
@@ -93,34 +121,86 @@ impl Driver {
         self
     }
 
+    /// With other bounds on what one record of the journal holds than 32 MiB and 100,000 facts. What a single command
+    /// leads to is never divided.
+    #[must_use]
+    pub const fn with_record_max(mut self, bytes: usize, facts: usize) -> Self {
+        // At least one, so that every record takes something.
+        self.record_max =
+            Load { bytes: if bytes == 0 { 1 } else { bytes }, facts: if facts == 0 { 1 } else { facts } };
+        self
+    }
+
     /// Takes a turn: takes in what others wrote, decides the commands, commits, and shows the result to readers.
     ///
-    /// Cancels are decided before everything but the renewals of nodes, the others in their order. What is due is done too, after them:
+    /// Renewals of nodes are decided first and what runs say last, so that whoever takes something back does so before
+    /// it can end; within these three sorts the order is that of the commands. What is due is done after all of them:
     /// whoever has finished in time is not punished for a driver that was busy.
+    ///
+    /// When the commands lead to more than fits into a record of the journal, they are committed in several. When
+    /// what is due does, the rest is left: [`Driver::next_deadline`] is then not later than now.
     ///
     /// # Errors
     /// [`DriveError`] when the journal fails. The driver must be dropped; of the commands it is not known whether
     /// they were done.
     pub fn turn(&mut self, now: Timestamp, commands: &[Command]) -> Result<Turned, DriveError> {
+        let mut order: Vec<usize> = (0..commands.len()).collect();
+        order.sort_by_key(|place| urgency(&commands[*place]));
+        let mut order = order.into_iter().peekable();
+        let mut answers = vec![Ok(Answer::Done); commands.len()];
+        self.has_begun = false;
+
+        let mut turned: Option<Turned> = None;
+        loop {
+            // All of a turn happens at one moment, unless the journal's own clock says otherwise.
+            let now = turned.as_ref().map_or(now, |before| before.now);
+            let part = self.part(now, commands, &mut order, &mut answers)?;
+            turned = Some(match turned {
+                None => part,
+                Some(before) => before.then(part),
+            });
+            if order.peek().is_none()
+                && let Some(turned) = turned
+            {
+                return Ok(Turned { answers, ..turned });
+            }
+        }
+    }
+
+    /// Takes as much of a turn as fits into one record.
+    fn part(
+        &mut self,
+        now: Timestamp,
+        commands: &[Command],
+        order: &mut Peekable<impl Iterator<Item = usize>>,
+        answers: &mut [Result<Answer, Rejection>],
+    ) -> Result<Turned, DriveError> {
         let mut turn = self.journal.begin()?;
+        self.has_begun = true;
         let mut news = News::default();
         take_in(turn.news()?, &mut self.private, &mut news)?;
         let journal_now = turn.now();
         let now = journal_now.unwrap_or(now).max(self.private.now());
 
         let mut facts = Vec::new();
-        let mut answers = vec![Ok(Answer::Done); commands.len()];
-        let mut order: Vec<usize> = (0..commands.len()).collect();
-        order.sort_by_key(|place| urgency(&commands[*place]));
-        for place in order {
-            answers[place] = self.private.handle(now, &commands[place]).map(|handled| {
-                facts.extend(handled.facts);
-                handled.answer
+        let mut load = Load::default();
+        while !load.reaches(self.record_max)
+            && let Some(place) = order.next()
+        {
+            answers[place] = self.private.take(now, &commands[place]).map(|ruling| {
+                load.add(&ruling.facts);
+                facts.extend(ruling.facts);
+                ruling.answer
             });
         }
-        if self.private.next_deadline().is_some_and(|deadline| deadline <= now) {
-            let tick = self.private.handle(now, &Command::Tick).map_err(DriveError::Refused)?;
-            facts.extend(tick.facts);
+        self.is_unsettled = true;
+        while order.peek().is_none() && !load.reaches(self.record_max) {
+            let Some(due) = self.private.settle_step(now) else {
+                self.is_unsettled = false;
+                break;
+            };
+            load.add(&due);
+            facts.extend(due);
         }
 
         turn.append(now, &facts)?;
@@ -141,16 +221,16 @@ impl Driver {
         self.show(&news, &facts)?;
         let News { rebuilt, facts: mut all } = news;
         let first = self.revision + rebuilt.unwrap_or(0) as u64 + 1;
-        let news = all.len();
+        let (news, own) = (all.len(), facts.len());
         all.extend(facts);
         self.revision = first + all.len() as u64 - 1;
-        Ok(Turned { now, journal_now, facts: all, news, first, rebuilt, compacted, answers })
+        Ok(Turned { now, journal_now, facts: all, news, own, first, rebuilt, compacted, answers: vec![] })
     }
 
-    /// When to take a turn at the latest, without any command.
+    /// When to take a turn at the latest, without any command; not later than now when the last one has left something.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.private.next_deadline()
+        if self.is_unsettled { Some(self.private.now()) } else { self.private.next_deadline() }
     }
 
     /// The yard as the last turn has left it. Shared with readers; never ahead of the journal.
@@ -163,6 +243,11 @@ impl Driver {
     #[must_use]
     pub const fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Whether the last turn has got past its beginning. If not, it has changed nothing.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Where notices arrive that others have written.
@@ -221,31 +306,29 @@ fn take_in(reading: Reading<'_>, yard: &mut Yard, news: &mut News) -> Result<(),
     Ok(())
 }
 
-/// What is decided first. A node that shows that it is there is heard before anybody can find it missing, and
-/// whoever takes something back before it can end otherwise.
+/// What is decided first. A node that shows that it is there is heard before anybody can find it missing; what runs
+/// say is heard after everybody else, so that whoever takes something back does so before it can end otherwise.
 fn urgency(command: &Command) -> u8 {
     match command {
         Command::RenewNode { .. } => 0,
-        Command::Cancel { .. } => 1,
-        Command::Tick
-        | Command::Configure(_)
+        Command::Configure(_)
         | Command::JoinNode { .. }
         | Command::LeaveNode { .. }
         | Command::ConfigureQueue { .. }
         | Command::PauseQueue { .. }
         | Command::ResumeQueue { .. }
         | Command::Submit(_)
+        | Command::Cancel { .. }
         | Command::Hold { .. }
         | Command::Unhold { .. }
-        | Command::Report { .. }
-        | Command::Checkpoint { .. }
-        | Command::Finish { .. }
         | Command::Recover { .. }
         | Command::SetRule { .. }
         | Command::RemoveRule { .. }
         | Command::Observe { .. }
         | Command::Activate { .. }
-        | Command::Retire { .. } => 2,
+        | Command::Retire { .. } => 1,
+        Command::Report { .. } | Command::Checkpoint { .. } | Command::Finish { .. } => 2,
+        Command::Tick => 3,
     }
 }
 
@@ -254,3 +337,10 @@ fn things(yard: &Yard) -> usize {
     let models: usize = yard.registries().map(|registry| yard.models(registry).count()).sum();
     yard.jobs().count() + models + yard.rules().count() + yard.queues().count() + yard.nodes().count()
 }
+
+/// About how many bytes of facts share a record: an eighth of what a record can hold, since a single command may add
+/// some more.
+const RECORD_BYTES: usize = 32 << 20;
+
+/// How many facts share a record.
+const RECORD_FACTS: usize = 100_000;

@@ -1,5 +1,6 @@
 //! The folder that everything on disk is in: attempts write in folders of their own below it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -15,6 +16,15 @@ use crate::OpenError;
 pub struct OutsideDataFolder {
     /// What it says.
     pub reference: Reference,
+}
+
+/// Why something cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    #[error(transparent)]
+    Outside(#[from] OutsideDataFolder),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// The data folder of one node.
@@ -49,8 +59,9 @@ impl DataFolder {
                 writeln!(file, "{id}")
                     .and_then(|()| file.sync_all())
                     .map_err(|error| failed("write", error))?;
-                fs::rename(&draft, &path).map_err(|error| failed("write", error))?;
-                sync_folder(&self.root);
+                fs::rename(&draft, &path)
+                    .and_then(|()| sync_folder(&self.root))
+                    .map_err(|error| failed("write", error))?;
                 Ok(NodeId::new(id))
             }
             Err(error) => Err(failed("read", error)),
@@ -62,8 +73,32 @@ impl DataFolder {
         self.root.join(WORK).join(run.job.to_string()).join(run.lease.to_string())
     }
 
-    /// The runs that have a folder.
+    /// Leaves the folders that are here alone from now on, whatever the journal says, and says how many they are.
+    pub(crate) fn keep_all(&self) -> io::Result<usize> {
+        let runs = self.runs()?;
+        if !runs.is_empty() {
+            let path = self.root.join(KEPT);
+            let mut file = File::options().append(true).create(true).open(path)?;
+            let lines: String = runs.iter().map(|run| format!("{}/{}\n", run.job, run.lease)).collect();
+            file.write_all(lines.as_bytes())?;
+            file.sync_all()?;
+            sync_folder(&self.root)?;
+        }
+        Ok(runs.len())
+    }
+
+    /// What was left alone at an earlier opening.
+    fn kept(&self) -> io::Result<BTreeSet<Run>> {
+        let text = match fs::read_to_string(self.root.join(KEPT)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            text => text?,
+        };
+        Ok(text.lines().filter_map(|line| Self::run_of(&Reference::new(format!("{WORK}/{line}")))).collect())
+    }
+
+    /// The runs that have a folder, without those that are to be left alone.
     pub(crate) fn runs(&self) -> io::Result<Vec<Run>> {
+        let kept = self.kept()?;
         let mut runs = Vec::new();
         for job in fs::read_dir(self.root.join(WORK))? {
             let job = job?;
@@ -78,10 +113,51 @@ impl DataFolder {
                 let Some(lease) = name.to_str().and_then(|name| name.parse().ok()) else {
                     continue;
                 };
-                runs.push(Run { job: JobId::new(id), lease: Lease::new(lease) });
+                let run = Run { job: JobId::new(id), lease: Lease::new(lease) };
+                if !kept.contains(&run) {
+                    runs.push(run);
+                }
             }
         }
         Ok(runs)
+    }
+
+    /// Makes the folder of a run, so that it survives a crash of the machine.
+    pub(crate) fn make(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(path)?;
+        self.sync_above(path)
+    }
+
+    /// The names of everything on the way from the data folder to a path.
+    fn sync_above(&self, path: &Path) -> io::Result<()> {
+        let above = path.ancestors().skip(1);
+        above.take_while(|folder| folder.starts_with(&self.root)).try_for_each(sync_folder)
+    }
+
+    /// Makes what a reference leads to survive a crash of the machine, and gives the reference in the one spelling
+    /// by which its folder is known.
+    pub(crate) fn keep(&self, reference: &Reference) -> Result<Reference, NotKept> {
+        let outside = || OutsideDataFolder { reference: reference.clone() };
+        let path = self.resolve(reference)?;
+        sync_all(&path)?;
+        // The file system has the last word on links on the way, and on upper and lower case.
+        let path = fs::canonicalize(&path)?;
+        let kept = self.refer(&self.root, &path)?;
+        let mut parts = kept.as_str().split('/');
+        if parts.next() == Some(WORK) {
+            let is_everything =
+                parts.next().is_none_or(|job| Uuid::parse_str(job).is_ok() && parts.next().is_none());
+            // Spelled otherwise than we do, it would be taken for the folder of a run, and is not.
+            let is_strange = Self::run_of(&kept).is_some_and(|run| !path.starts_with(self.of_run(run)));
+            if is_everything || is_strange {
+                return Err(outside().into());
+            }
+        }
+        self.sync_above(&path)?;
+        Ok(kept)
     }
 
     /// Removes the folder of a run, and that of its job if it was the last in there.
@@ -142,8 +218,9 @@ pub(crate) fn is_url(reference: &Reference) -> bool {
     reference.as_str().contains("://")
 }
 
-/// Makes a file, or everything in a folder, survive a crash of the machine.
-pub(crate) fn sync_all(path: &Path) -> io::Result<()> {
+/// Makes a file, or everything in a folder, survive a crash of the machine. A link does not: what it leads to may
+/// change or go, so it is refused.
+fn sync_all(path: &Path) -> io::Result<()> {
     let kind = fs::symlink_metadata(path)?.file_type();
     if kind.is_file() {
         File::open(path)?.sync_all()?;
@@ -151,17 +228,31 @@ pub(crate) fn sync_all(path: &Path) -> io::Result<()> {
         for entry in fs::read_dir(path)? {
             sync_all(&entry?.path())?;
         }
-        sync_folder(path);
+        sync_folder(path)?;
+    } else {
+        let text = format!("{} is neither a file nor a folder", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     Ok(())
 }
 
 /// The names in a folder; some systems cannot do it, and do not need to.
-pub(crate) fn sync_folder(path: &Path) {
-    let _ = File::open(path).and_then(|folder| folder.sync_all());
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(path)?.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 const WORK: &str = "work";
+
+/// The file that says which folders are left alone.
+const KEPT: &str = "kept";
 
 #[cfg(test)]
 mod tests {

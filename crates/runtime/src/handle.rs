@@ -53,6 +53,10 @@ impl Handle for Trainyard {
         Self::progress(self, job)
     }
 
+    fn stopped(&self) -> Option<Reason> {
+        Self::stopped(self)
+    }
+
     fn subscribe(&self) -> Box<dyn Changes> {
         Box::new(Self::subscribe(self))
     }

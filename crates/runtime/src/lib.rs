@@ -5,7 +5,7 @@
 //! of commands and, in this order:
 //!
 //! 1. takes in what other processes wrote, if they share the journal;
-//! 2. decides the commands one after the other on its private yard, cancels first;
+//! 2. decides the commands one after the other on its private yard, what runs say last;
 //! 3. commits all facts at once;
 //! 4. shows them to readers, tells subscribers, answers tickets, starts and stops runs.
 //!
@@ -28,6 +28,7 @@ mod folder;
 mod handle;
 mod house;
 mod hub;
+mod load;
 mod pool;
 mod report;
 mod run;

@@ -1,7 +1,8 @@
 //! The one place that traces and counts. No subscriber is set up here: that is the application's.
 
 use tracing::{Span, debug, error, info, info_span, warn};
-use trainyard_core::{Kind, Reason, Rejection, Run};
+use trainyard_core::{Checkpoint, Kind, Reason, Rejection, Run};
+use trainyard_journal::JournalError;
 
 use crate::sync::{AtomicU64, Ordering};
 use crate::{OpenReport, ShutdownReport, Stop};
@@ -121,4 +122,28 @@ pub(crate) fn folder_not_removed(path: &std::path::Path, error: &std::io::Error)
 
 pub(crate) fn rejoined() {
     warn!("this node was given up by the yard and joins it anew");
+}
+
+pub(crate) fn journal_locked(error: &JournalError) {
+    warn!(%error, "could not begin a turn; trying again");
+}
+
+pub(crate) fn folders_kept(count: usize) {
+    warn!(
+        count,
+        "this journal has never seen this node, but the data folder holds attempts: they are left alone, as the file \
+         `kept` says"
+    );
+}
+
+pub(crate) fn checkpoint_missing(checkpoint: &Checkpoint) {
+    warn!(reference = %checkpoint.reference, step = checkpoint.step, "the checkpoint to go on from is not here");
+}
+
+pub(crate) fn journal_opened(found: &str, was_mended: bool) {
+    if was_mended {
+        warn!(found, "journal opened, after it was not closed");
+    } else {
+        info!(found, "journal opened");
+    }
 }

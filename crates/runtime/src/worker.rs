@@ -29,9 +29,10 @@ pub(crate) fn work(trainer: &dyn Trainer, mut cx: Context, job: &JobToTrain) -> 
 }
 
 fn completed(cx: &Context, trained: Trained) -> RunEnd {
-    let kept = trained.artifact.as_ref().map_or(Ok(()), |artifact| cx.make_durable(artifact));
+    let kept = trained.artifact.as_ref().map(|artifact| cx.make_durable(artifact)).transpose();
     match kept {
-        Ok(()) => {
+        Ok(artifact) => {
+            let trained = Trained { artifact, ..trained };
             RunEnd::Completed { trained, model: ModelId::new(Uuid::now_v7()), last: cx.shared.reached() }
         }
         Err(error) => not_completed(cx.stop_reason(), error),

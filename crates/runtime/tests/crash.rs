@@ -6,12 +6,13 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use support::{Rig, SAFETY, class, job, kind, obedient, outcome, puppet, shut_down, subject, submit, wait};
 use trainyard_core::port::HandleError;
 use trainyard_core::{
     CandidateId, ContestPlan, Entrant, Label, Outcome, Parameters, Phase, Reason, Score, Submission, Trained,
 };
+use trainyard_journal::{Journal, JournalError, MemoryJournal, Position, Reading, Turn, WriterId};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 use trainyard_testkit::failing_journal::{FailingJournal, When};
 
@@ -103,6 +104,53 @@ fn a_journal_that_cannot_be_begun_stops_the_yard_too() {
         wait(yard.activate(trainyard_core::ModelId::from_u128(1))),
         Err(HandleError::Stopped { .. })
     ));
+}
+
+/// A journal that somebody else has for some turns, counted from the first.
+struct Shared {
+    log: MemoryJournal,
+    begins: u32,
+    locked: std::ops::Range<u32>,
+}
+
+impl Journal for Shared {
+    fn begin(&mut self) -> Result<Box<dyn Turn + '_>, JournalError> {
+        self.begins += 1;
+        if self.locked.contains(&self.begins) {
+            return Err(JournalError::locked("journal", "a shell"));
+        }
+        self.log.begin()
+    }
+
+    fn read(&mut self, from: Position) -> Result<Reading<'_>, JournalError> {
+        self.log.read(from)
+    }
+
+    fn watch(&self) -> Receiver<Position> {
+        self.log.watch()
+    }
+
+    fn head(&self) -> Position {
+        self.log.head()
+    }
+
+    fn writer(&self) -> WriterId {
+        self.log.writer()
+    }
+}
+
+#[test]
+fn a_journal_that_somebody_else_has_for_a_while_stops_nothing() {
+    for (locked, stops) in [(2..5, false), (2..u32::MAX, true)] {
+        let rig = Rig::new();
+        let journal = Shared { log: rig.log.holder(), begins: 0, locked };
+        let train = |_: &mut Context, _: &JobToTrain| Ok(Trained::default());
+        let (yard, _) = rig.builder_on(journal).trainer(kind(), train).start().unwrap();
+        let submission = Submission::new(yard.job_id(), subject("a"), Arc::new(class()));
+        let answer = wait(yard.submit(submission));
+        assert_eq!(matches!(answer, Err(HandleError::Stopped { .. })), stops, "{answer:?}");
+        assert_eq!(yard.stopped().is_some(), stops);
+    }
 }
 
 #[test]

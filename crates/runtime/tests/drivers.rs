@@ -7,9 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use trainyard_core::{
     Abilities, Admission, Admitted, Advice, Answer, CandidateId, Checkpoint, Class, Command, ContestPlan,
-    Entrant, Event, Failure, JobId, Kind, Label, Lease, Limits, ModelId, NodeId, Observation, Parameters,
-    Placement, QueueName, Reason, Reference, Resources, RetrainRule, RetryPolicy, Run, RunEnd, Score,
-    StallRule, Subject, Submission, Template, Timestamp, Trained, Trigger, Yard,
+    Entrant, Event, Failure, JobId, Kind, Label, Lease, Limits, ModelId, NodeId, Observation, Outcome,
+    Parameters, Placement, QueueName, Reason, Reference, Resources, RetrainRule, RetryPolicy, Run, RunEnd,
+    Score, StallRule, Subject, Submission, Template, Timestamp, Trained, Trigger, Yard,
 };
 use trainyard_journal::{Journal, MemoryJournal, Position};
 use trainyard_runtime::Driver;
@@ -138,6 +138,106 @@ fn a_long_log_is_compacted() {
     let reading = holder.read(Position::START).unwrap();
     assert!(reading.snapshot.unwrap().facts.len() < 10);
     assert!(reading.records.count() < 50);
+}
+
+#[test]
+fn whoever_has_finished_in_time_is_not_punished_for_a_busy_driver() {
+    let mut driver = Driver::open(MemoryJournal::new()).unwrap();
+    let start = Timestamp::from_millis(0);
+    let id = JobId::from_u128(1);
+    driver.turn(start, &[join(0), submit(id, "a")]).unwrap();
+    let run = Run { job: id, lease: Lease::new(1) };
+    let renew = Command::RenewNode { node: node_id(0), epoch: driver.yard().node(node_id(0)).unwrap().epoch };
+    let finish = Command::Finish { run, end: completed(1) };
+    let late = start.after(Duration::from_secs(1_000));
+    driver.turn(late, &[renew, finish]).unwrap();
+    let outcome = driver.yard().job(id).unwrap().outcome().cloned();
+    assert!(matches!(outcome, Some(Outcome::Completed { .. })), "{outcome:?}");
+}
+
+#[test]
+fn users_are_heard_in_their_order_and_before_runs() {
+    let mut driver = Driver::open(MemoryJournal::new()).unwrap();
+    let now = Timestamp::from_millis(0);
+    let [a, b] = [1, 2].map(JobId::from_u128);
+    driver.turn(now, &[join(0), submit(a, "a")]).unwrap();
+    let cancel = |job| Command::Cancel { job, reason: Reason::new("x") };
+    let finish = Command::Finish { run: Run { job: a, lease: Lease::new(1) }, end: completed(1) };
+    let turned = driver.turn(now, &[finish, submit(b, "b"), cancel(b), cancel(a)]).unwrap();
+    assert!(turned.answers.iter().skip(1).all(Result::is_ok), "{:?}", turned.answers);
+    assert!(matches!(turned.answers[1], Ok(Answer::Admitted { job, .. }) if job == b));
+    for job in [a, b] {
+        let outcome = driver.yard().job(job).unwrap().outcome().cloned();
+        assert!(matches!(outcome, Some(Outcome::Cancelled { .. })), "{outcome:?}");
+    }
+}
+
+/// The sizes of the records after a position.
+fn records(log: &MemoryJournal) -> Vec<usize> {
+    let mut holder = log.holder();
+    let reading = holder.read(Position::START).unwrap();
+    reading.records.map(|record| record.unwrap().facts.len()).collect()
+}
+
+#[test]
+fn commands_that_fill_a_record_are_written_in_several() {
+    let log = MemoryJournal::new();
+    let mut driver = Driver::open(log.holder()).unwrap().with_record_max(10_000, 1_000);
+    let now = Timestamp::from_millis(0);
+    let large = |n: u128| {
+        let parameters = Parameters::new(vec![7; 6_000]).unwrap();
+        let subject = Subject::new(format!("large/{n}")).unwrap();
+        let submission = Submission { parameters, ..Submission::new(JobId::from_u128(n), subject, class()) };
+        Command::Submit(Arc::new(submission))
+    };
+    let commands: Vec<Command> = std::iter::once(join(0)).chain((1..=10).map(large)).collect();
+    let turned = driver.turn(now, &commands).unwrap();
+    for (n, answer) in (1..=10).zip(&turned.answers[1..]) {
+        assert!(matches!(answer, Ok(Answer::Admitted { job, .. }) if *job == JobId::from_u128(n)));
+    }
+    assert!(matches!(turned.answers[0], Ok(Answer::Joined { .. })));
+    assert_eq!((turned.first, turned.facts.len(), turned.news), (1, turned.own, 0));
+    assert_eq!(driver.revision(), turned.facts.len() as u64);
+    let records = records(&log);
+    assert_eq!(records.len(), 5, "two of them in each: {records:?}");
+    assert_eq!(records.iter().sum::<usize>(), turned.facts.len());
+    assert_eq!(driver.yard().occupying().count(), 2, "what could start has started");
+    assert_eq!(Driver::open(log.holder()).unwrap().yard(), driver.yard());
+}
+
+#[test]
+fn what_is_due_and_fills_a_record_goes_on_in_the_next_turn() {
+    let log = MemoryJournal::new();
+    let mut driver = Driver::open(log.holder()).unwrap();
+    let now = Timestamp::from_millis(0);
+    let queue = || QueueName::new("q").unwrap();
+    let wide = Abilities { kinds: [(kind(), Placement::InProcess)].into(), capacity: Resources::slots(20) };
+    let join = Command::JoinNode { node: node_id(0), abilities: wide };
+    let pause = Command::PauseQueue { queue: queue(), reason: Reason::new("x") };
+    let jobs = (1..=20).map(|n| submit(JobId::from_u128(n), &format!("s{n}")));
+    let commands: Vec<Command> = [join, pause].into_iter().chain(jobs).collect();
+    driver.turn(now, &commands).unwrap();
+    drop(driver);
+    // Now they can all start, but not in one record.
+    let mut driver = Driver::open(log.holder()).unwrap().with_record_max(usize::MAX, 5);
+    driver.turn(now, &[Command::ResumeQueue { queue: queue() }]).unwrap();
+    let mut turns = 0;
+    while driver.next_deadline().is_some_and(|deadline| deadline <= now) {
+        let turned = driver.turn(now, &[]).unwrap();
+        assert!(turned.facts.len() <= 5);
+        turns += 1;
+    }
+    assert_eq!(driver.yard().occupying().count(), 20, "all have started");
+    assert!((3..=5).contains(&turns), "{turns}");
+    assert!(records(&log).into_iter().skip(1).all(|facts| facts <= 5));
+}
+
+fn submit(id: JobId, name: &str) -> Command {
+    Command::Submit(Arc::new(Submission::new(id, Subject::new(name).unwrap(), class())))
+}
+
+fn completed(model: u128) -> RunEnd {
+    RunEnd::Completed { trained: Trained::default(), model: ModelId::from_u128(model), last: None }
 }
 
 fn join(node: usize) -> Command {

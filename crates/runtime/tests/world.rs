@@ -117,6 +117,95 @@ fn references_stay_in_the_data_folder() {
 }
 
 #[test]
+fn a_journal_that_has_never_seen_this_node_removes_nothing() {
+    let rig = Rig::new();
+    let (yard, _) = rig.builder().trainer(kind(), writer).start().unwrap();
+    let id = submit(&yard, "a", class());
+    let Outcome::Completed { model: Some(model) } = outcome(&yard, id) else { panic!("it completes") };
+    let path = yard.artifact_path(&yard.model(model).unwrap()).unwrap();
+    shut_down(&yard);
+
+    let fresh = trainyard_journal::MemoryJournal::new();
+    for _ in 0..2 {
+        let (yard, _) = rig.builder_on(fresh.holder()).trainer(kind(), writer).start().unwrap();
+        let id = submit(&yard, "fail", class());
+        outcome(&yard, id);
+        shut_down(&yard);
+        assert!(path.exists(), "the model is still there, even when the node is known");
+        assert_eq!(rig.dir.attempts(), 1, "what this journal knows is removed as ever");
+    }
+}
+
+#[test]
+fn a_model_is_kept_however_its_path_is_spelled() {
+    let rig = Rig::new();
+    let yard = rig.start(|cx: &mut Context, job: &JobToTrain| {
+        std::fs::write(cx.dir()?.join("model"), "x")?;
+        let (id, lease) = (job.id, job.run.lease);
+        let path = match job.subject.as_str() {
+            "dot" => format!("work/./{id}/{lease}/model"),
+            "slashes" => format!("work//{id}/{lease}//model"),
+            "folder" => format!("work/{id}/{lease}/"),
+            "job" => format!("work/{id}"),
+            "all" => "work".to_owned(),
+            "upper" => format!("WORK/{id}/{lease}/model"),
+            "odd" => {
+                let odd = format!("work/{}/{lease}", id.as_uuid().simple());
+                let folder = cx.path(&Reference::new(&odd))?;
+                std::fs::create_dir_all(&folder)?;
+                std::fs::write(folder.join("model"), "x")?;
+                format!("{odd}/model")
+            }
+            _ => {
+                let link = cx.dir()?.join("link");
+                #[cfg(unix)]
+                std::os::unix::fs::symlink("model", &link)?;
+                format!("work/{id}/{lease}/link")
+            }
+        };
+        Ok(Trained { artifact: Some(Reference::new(path)), ..Trained::default() })
+    });
+    for name in ["dot", "slashes", "folder"] {
+        let id = submit(&yard, name, class());
+        let Outcome::Completed { model: Some(model) } = outcome(&yard, id) else {
+            panic!("{name} completes")
+        };
+        let model = yard.model(model).unwrap();
+        assert!(!model.artifact.as_str().contains("/.") && !model.artifact.as_str().contains("//"));
+    }
+    for name in ["job", "all", "upper", "odd", "link"] {
+        let id = submit(&yard, name, class());
+        let outcome = outcome(&yard, id);
+        assert!(matches!(outcome, Outcome::Failed { .. }), "{name}: {outcome:?}");
+    }
+    let paths: Vec<_> = yard.read(|yard| {
+        let models = yard.registries().flat_map(|registry| yard.models(registry));
+        models.cloned().collect::<Vec<_>>()
+    });
+    shut_down(&yard);
+    for model in paths {
+        assert!(yard.artifact_path(&model).unwrap().exists(), "{}", model.artifact);
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_not_here_has_no_path() {
+    let rig = Rig::new();
+    let yard = rig.start(|cx: &mut Context, job: &JobToTrain| {
+        if job.attempt.get() == 1 {
+            std::fs::write(cx.dir()?.join("state-1"), "x")?;
+            cx.checkpoint("state-1", 1)?;
+            std::fs::remove_file(cx.dir()?.join("state-1"))?;
+            return Err(TrainError::interrupted("for the test"));
+        }
+        assert_eq!((cx.resume_path(), cx.resume_from()), (None, 1));
+        Ok(Trained::default())
+    });
+    let id = submit(&yard, "a", class());
+    assert_eq!(outcome(&yard, id), Outcome::Completed { model: None });
+}
+
+#[test]
 fn a_rule_fires_trains_and_waits_for_more() {
     let rig = Rig::new();
     let (puppet, strings) = puppet();

@@ -87,10 +87,11 @@ pub fn open(data_dir: impl Into<PathBuf>) -> Builder {
     let data_dir = data_dir.into();
     let file = data_dir.join("yard.sqlite");
     let open = move || {
-        let (journal, _) = sqlite::SqliteJournal::open(file, &sqlite::SqliteOptions::new())?;
-        Ok(journal)
+        let (journal, found) = sqlite::SqliteJournal::open(file, &sqlite::SqliteOptions::new())?;
+        let was_mended = found.recovered.is_some() || found.stale_holder.is_some();
+        Ok((journal, found.to_string(), was_mended))
     };
-    Trainyard::builder(data_dir).journal_with(open)
+    Trainyard::builder(data_dir).journal_found(open)
 }
 
 #[cfg(doctest)]

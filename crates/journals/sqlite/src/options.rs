@@ -21,7 +21,7 @@ impl SqliteOptions {
     /// The defaults.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes_max: None, busy_timeout: Duration::from_secs(5), readable: true }
+        Self { bytes_max: None, busy_timeout: Duration::from_secs(60), readable: true }
     }
 
     /// With a bound on the size of the file, in bytes, rounded up to a page of 4,096; the write-ahead log beside it
@@ -33,7 +33,7 @@ impl SqliteOptions {
         self
     }
 
-    /// With another wait for a `sqlite3` shell that is writing, before a turn fails to begin. Default: 5 seconds.
+    /// With another wait for a `sqlite3` shell that is writing, before a turn fails to begin. Default: 60 seconds.
     #[must_use]
     pub const fn with_busy_timeout(mut self, wait: Duration) -> Self {
         self.busy_timeout = wait;

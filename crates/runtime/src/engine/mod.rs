@@ -93,7 +93,19 @@ impl Engine {
     fn turn(&mut self, now: Timestamp, batch: Vec<(Command, Reply)>) -> Result<Turned, DriveError> {
         let (commands, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         self.agenda.unanswered = replies;
-        let turned = self.driver.turn(now, &commands)?;
+        let mut tries = BEGIN_TRIES;
+        let turned = loop {
+            tries -= 1;
+            match self.driver.turn(now, &commands) {
+                // Nothing is decided yet, and the journal has waited already.
+                Err(DriveError::Journal(error))
+                    if error.is_locked() && !self.driver.has_begun() && tries > 0 =>
+                {
+                    telemetry::journal_locked(&error);
+                }
+                turned => break turned?,
+            }
+        };
         self.house.set_time(now, turned.journal_now, turned.now);
         Ok(turned)
     }
@@ -125,11 +137,20 @@ impl Engine {
             Some(wait) => after(wait.min(SLEEP_MAX)),
             None => never(),
         };
+        let (mut is_rung, mut is_noticed) = (Ok(()), Ok(false));
         select! {
             recv(self.inbox) -> call => calls.extend(call),
-            recv(self.notices) -> _ => self.agenda.is_noticed = true,
-            recv(self.alarm) -> _ => {}
+            recv(self.notices) -> notice => is_noticed = notice.map(|_| true),
+            recv(self.alarm) -> rung => is_rung = rung,
             recv(timer) -> _ => {}
+        }
+        // A channel whose senders are gone would wake us for ever.
+        if is_rung.is_err() {
+            self.alarm = never();
+        }
+        match is_noticed {
+            Ok(is_noticed) => self.agenda.is_noticed |= is_noticed,
+            Err(_) => self.notices = never(),
         }
     }
 
@@ -222,6 +243,9 @@ const BATCH_MAX: usize = 1_024;
 
 /// About how many bytes share a commit at most.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// How often a turn is begun, when somebody else has the journal, before the yard stops.
+const BEGIN_TRIES: u32 = 5;
 
 /// The clock is looked at this often even when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(3_600);

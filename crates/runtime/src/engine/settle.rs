@@ -77,12 +77,12 @@ impl Engine {
 
     fn count(&self, turned: &Turned) {
         let meters = &self.floor.wiring.meters;
-        let own = turned.facts.len() - turned.news;
+        let own = turned.own;
         meters.commands.add(turned.answers.len());
         meters.rejections.add(turned.answers.iter().filter(|answer| answer.is_err()).count());
         meters.commits.add(usize::from(own > 0));
         meters.facts.add(own);
-        meters.news.add(turned.news);
+        meters.news.add(turned.facts.len().saturating_sub(own));
         meters.compactions.add(usize::from(turned.compacted));
     }
 
