@@ -16,7 +16,7 @@ impl Yard {
     pub(super) fn wake(&mut self) {
         while let Some((_, order)) = self.delayed.first().copied().filter(|(at, _)| *at <= self.now) {
             self.delayed.pop_first();
-            self.line_up(order);
+            self.line_up(order, SubjectKey::of(&self.jobs[&order].subject));
         }
     }
 
@@ -59,7 +59,7 @@ impl Yard {
         for class in classes {
             let line = self.ready.remove(&class).unwrap_or_default();
             for (_, order) in line {
-                self.line_up(order);
+                self.line_up(order, SubjectKey::of(&self.jobs[&order].subject));
             }
         }
     }
@@ -104,7 +104,7 @@ impl Yard {
         }
         self.jobs.insert(order, Box::new(job));
         self.index(order);
-        self.line_up(order);
+        self.line_up(order, subject);
     }
 
     /// Changes a job and everything that is derived from it.
@@ -121,15 +121,16 @@ impl Yard {
         change(job)?;
         let runs_on = was_running && job.running().is_some();
         let has_ended = !was_finished && job.is_finished();
-        let subject = has_ended.then(|| SubjectKey::of(&job.subject));
+        let subject = (!runs_on).then(|| SubjectKey::of(&job.subject));
         self.index(order);
-        if let Some(subject) = subject
+        let Some(subject) = subject else { return Ok(()) };
+        if has_ended
             && let Entry::Occupied(mut entry) = self.unfinished.entry(subject)
             && entry.get_mut().remove(order)
         {
             entry.remove();
-        } else if !runs_on {
-            self.line_up(order);
+        } else {
+            self.line_up(order, subject);
         }
         Ok(())
     }

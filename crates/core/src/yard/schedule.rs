@@ -159,15 +159,15 @@ impl Yard {
     /// After a change of one job: puts the jobs of its subject that could go next into the line for room. Of a free
     /// subject that is the first of each class, since one that its queue or its demand holds back is no reason for
     /// another to wait; of a busy one nobody.
-    pub(super) fn line_up(&mut self, order: Order) {
+    pub(super) fn line_up(&mut self, order: Order, key: SubjectKey) {
         let job = &self.jobs[&order];
-        let subject = job.subject.clone();
-        match (self.busy.get(&subject), self.unfinished.get(&SubjectKey::of(&subject))) {
+        match (self.busy.get(&job.subject), self.unfinished.get(&key)) {
             (_, None) => {}
             // Nobody of a busy subject stands in that line, unless it has become busy just now.
             (Some(busy), Some(_)) if *busy != order => {}
+            (Some(_), Some(Line::One(only))) if *only == order => {}
             (Some(_), Some(_)) => {
-                let waiting = self.unfinished(&subject).filter(|job| self.is_eligible(job));
+                let waiting = self.unfinished(&job.subject).filter(|job| self.is_eligible(job));
                 let places: Vec<_> = waiting.map(|job| (self.rank(job), job.order)).collect();
                 places.into_iter().for_each(|place| self.step_out(place));
             }
@@ -178,7 +178,10 @@ impl Yard {
                     self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place);
                 }
             }
-            (None, Some(Line::Many(_))) => self.line_up_many(&subject),
+            (None, Some(Line::Many(_))) => {
+                let subject = job.subject.clone();
+                self.line_up_many(&subject);
+            }
         }
     }
 
