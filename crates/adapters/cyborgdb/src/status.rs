@@ -40,7 +40,7 @@ struct Seen {
     last_end: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Listed {
     subject: Subject,
     parameters: Parameters,
@@ -64,9 +64,10 @@ impl Seen {
     /// queue let more than one run, the oldest is the current one and the others come next.
     fn tell(self, now: Timestamp, retrain_threshold: u64) -> TrainingStatus {
         let is_busy = !self.current.is_empty() || !self.queued.is_empty();
-        let mut running = self.current.iter().map(Listed::name);
-        let currently_training = running.next();
-        let queued_indexes: Vec<String> = running.chain(self.queued.iter().map(Listed::name)).collect();
+        let mut names = Names::default();
+        let mut listed = self.current.iter().chain(&self.queued).map(|listed| names.of(listed));
+        let currently_training = if self.current.is_empty() { None } else { listed.next() };
+        let queued_indexes: Vec<String> = listed.collect();
         TrainingStatus {
             training_indexes: currently_training.iter().chain(&queued_indexes).cloned().collect(),
             currently_training,
@@ -88,6 +89,25 @@ impl Listed {
     fn name(&self) -> String {
         let name = TrainParameters::index_name_in(self.parameters.as_bytes());
         name.map_or_else(|| self.subject.to_string(), |name| name.into_owned())
+    }
+}
+
+/// The names that jobs carry. Jobs that follow each other are often alike: a client that asks again and again.
+#[derive(Default)]
+struct Names<'a> {
+    last: Option<(&'a Listed, String)>,
+}
+
+impl<'a> Names<'a> {
+    fn of(&mut self, listed: &'a Listed) -> String {
+        match &self.last {
+            Some((last, name)) if *last == listed => name.clone(),
+            Some(_) | None => {
+                let name = listed.name();
+                self.last = Some((listed, name.clone()));
+                name
+            }
+        }
     }
 }
 
