@@ -6,8 +6,9 @@
 //! [`Body`] is read under a byte limit and a clock, [`secret`] compares what a caller presents, and
 //! [`blocking`] takes heavy work off the I/O threads.
 //!
-//! Everything is bounded: header bytes and count, bodies, connections, and the time a peer may take to
-//! send a header, send a body, read an answer or sit idle. The `Host` header is never looked at.
+//! Bounded are header bytes and count, each body, connections, and the time a peer may take to send a
+//! header, send a body, read an answer or sit idle. What all connections hold together is bounded only by
+//! their number. The `Host` header is never looked at.
 //!
 //! ```
 //! use std::io::{Read, Write};

@@ -319,7 +319,7 @@ impl IndexId {
     /// Never: an id is short.
     #[must_use]
     pub fn registry(self) -> Registry {
-        Registry::new(format!("{PREFIX}{self}")).expect("an id is short and has no control characters")
+        Registry::from(&self.subject())
     }
 
     /// The index that the yard knows as this subject; `None` when it is none.
