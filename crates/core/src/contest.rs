@@ -36,6 +36,11 @@ pub struct Entrant {
 /// Candidates are started together, each under a lease of its own. The first that finishes at or above the
 /// target wins; in the same step everybody else who was still in is superseded. A contest that nobody wins
 /// takes its outcome from its candidates by a total rule, see [`Contest::verdict`].
+///
+/// A candidate that is put out while others go on (it has stalled, or fallen behind) may not write any more, but its
+/// thread may still be at work. It has the grace of its class to stop, and is then given up; see
+/// [`Running::leaving`](crate::Running::leaving). When no other is at work by then, whoever is still to run starts
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contest {
     /// Who reaches this first has won.
@@ -59,7 +64,8 @@ pub struct Candidate {
     pub phase: CandidatePhase,
     /// What it has shown.
     pub standing: Standing,
-    /// The mean of all its performances after each of its reports, for the median rule; empty without one.
+    /// The mean of all its performances after each of its reports that was taken, for the median rule; empty without
+    /// one.
     pub means: Vec<Score>,
 }
 
@@ -150,7 +156,9 @@ impl Contest {
         live
     }
 
-    /// Takes a performance in, or a step without one.
+    /// Takes a performance in, or a step without one; says whether it was taken. What is about an older step than the
+    /// newest is not: the candidate goes on from a checkpoint and has shown it before. Nor is what a candidate says
+    /// that does not run.
     pub fn report(
         &mut self,
         lease: Lease,
@@ -158,17 +166,20 @@ impl Contest {
         at: Timestamp,
         step: u64,
         performance: Option<Score>,
-    ) {
+    ) -> bool {
         let median = self.median.is_some();
         let Some(candidate) = self.by_lease_mut(lease) else {
-            return;
+            return false;
         };
-        candidate.standing.report(stall, at, step, performance);
+        if !candidate.standing.report(stall, at, step, performance) {
+            return false;
+        }
         if let Some(performance) =
             performance.filter(|_| median && candidate.means.len() < MedianRule::REPORTS_MAX)
         {
             candidate.means.push(running_mean(&candidate.means, performance));
         }
+        true
     }
 
     /// Puts one candidate out; who is out already stays as it is.
@@ -261,6 +272,15 @@ impl Contest {
             .iter()
             .filter_map(|candidate| Some((rule.deadline(candidate.standing.mark?), candidate.lease()?)))
             .min()
+    }
+
+    /// When the last of those who are out was put out.
+    pub(crate) fn last_end(&self) -> Option<Timestamp> {
+        let ends = self.candidates.iter().filter_map(|candidate| match candidate.phase {
+            CandidatePhase::Ended { at, .. } => Some(at),
+            CandidatePhase::Pending | CandidatePhase::Running { .. } => None,
+        });
+        ends.max()
     }
 
     pub(crate) fn by_lease_mut(&mut self, lease: Lease) -> Option<&mut Candidate> {

@@ -96,7 +96,8 @@ pub enum Event {
         job: JobId,
         /// Whose run.
         lease: Lease,
-        /// The step it is at.
+        /// The step it is at. A report about an older step than the newest of its run's [`Standing`](crate::Standing)
+        /// says that the run is alive and nothing else.
         step: u64,
         /// How well it does.
         performance: Option<Score>,
@@ -280,7 +281,8 @@ pub enum Restored {
         /// The node.
         node: Node,
     },
-    /// A job.
+    /// A job, with nobody in [`Running::leaving`](crate::Running::leaving): who is, is told by an
+    /// [`Event::CandidateEnded`] that follows.
     Job(Job),
     /// A rule with its memory.
     Rule {

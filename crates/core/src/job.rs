@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::contest::{Contest, ContestPlan};
 use crate::{
-    Attempt, Epoch, IdempotencyKey, JobId, Kind, Lease, Mark, ModelId, NodeId, Order, PerformanceWindow,
-    Placement, Priority, Promotion, QueueName, Reason, Reference, Registry, Resources, RetryPolicy, Score,
-    StallRule, Subject, Timestamp,
+    Attempt, CandidateId, Epoch, IdempotencyKey, JobId, Kind, Lease, Mark, ModelId, NodeId, Order,
+    PerformanceWindow, Placement, Priority, Promotion, QueueName, Reason, Reference, Registry, Resources,
+    RetryPolicy, Score, StallRule, Subject, Timestamp,
 };
 
 /// What a trainer is told, as bytes that only it understands.
@@ -92,7 +92,8 @@ pub struct Limits {
     /// How much it must gain in which time, each candidate for itself. Default: none.
     pub stall: Option<StallRule>,
     /// How long a trainer that was asked to stop may take to do so. After that it is fenced off, its slot is
-    /// given away, and the stuck thread is reported. Default: 30 seconds.
+    /// given away, and the stuck thread is reported. A candidate that is put out while its contest goes on has
+    /// the same time, from when it was put out. Default: 30 seconds.
     pub grace: Duration,
 }
 
@@ -279,6 +280,20 @@ pub struct Running {
     pub contact: Contact,
     /// The leases whose threads or processes may be at work.
     pub live: Vec<Lease>,
+    /// Those among them whose candidate is out while the contest goes on, in the order in which they were put out.
+    /// Each has its grace to stop; after that it is given up.
+    pub leaving: Vec<Leaving>,
+}
+
+/// A run of a contest that was put out and has not stopped yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its lease, which gives no right to write any more.
+    pub lease: Lease,
+    /// Whose run it is.
+    pub candidate: CandidateId,
+    /// When it was put out; its grace starts here.
+    pub since: Timestamp,
 }
 
 /// Whether an attempt's node has hold of it.
@@ -325,9 +340,15 @@ pub struct Checkpoint {
 }
 
 /// What a run has shown so far; it stays over interruptions.
+///
+/// Nothing that was shown is lost or counted twice. A run that goes on from a checkpoint may pass steps that were
+/// reported before: until it has reached the newest of them again, its reports say that it is alive and nothing else.
+/// A try after a failure is another matter: it is measured anew from where it goes on, so that what the failed one
+/// said does not silence it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// The newest step that was reported durably.
+    /// The newest step that was reported durably. Only another try after a failure sets it back: to the checkpoint
+    /// that the try goes on from, or to 0 without one.
     pub step: u64,
     /// The newest performances.
     pub window: PerformanceWindow,
@@ -338,13 +359,17 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Takes a report in, unless it is about an older step than the newest; says whether it was taken.
     pub(crate) fn report(
         &mut self,
         rule: Option<&StallRule>,
         at: Timestamp,
         step: u64,
         performance: Option<Score>,
-    ) {
+    ) -> bool {
+        if step < self.step {
+            return false;
+        }
         self.step = step;
         if let Some(performance) = performance {
             self.window.push(performance);
@@ -352,6 +377,14 @@ impl Standing {
         if let (Some(rule), Some(mark)) = (rule, &mut self.mark) {
             *mark = rule.mark(*mark, at, step, performance);
         }
+        true
+    }
+
+    /// Another try follows a failed one: steps count from where it goes on, and there is nothing to outdo yet. What
+    /// was shown stays.
+    pub(crate) fn retry(&mut self) {
+        self.step = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step).min(self.step);
+        self.mark = None;
     }
 
     /// The clock of the stall rule starts when a run does; the value to outdo is kept.

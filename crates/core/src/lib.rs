@@ -63,8 +63,8 @@ pub use crate::explain::Blocker;
 pub use crate::fact::{Event, Fact, Interruption, Release, Restored, Template};
 pub use crate::id::{Attempt, CandidateId, Epoch, JobId, Lease, ModelId, NodeId, Order};
 pub use crate::job::{
-    Admission, Admitted, Checkpoint, Class, Contact, Draining, Extras, Finished, Job, Limits, Outcome,
-    Parameters, ParametersTooLong, Phase, Running, Standing, Submission, TimedOut, Waiting,
+    Admission, Admitted, Checkpoint, Class, Contact, Draining, Extras, Finished, Job, Leaving, Limits,
+    Outcome, Parameters, ParametersTooLong, Phase, Running, Standing, Submission, TimedOut, Waiting,
 };
 pub use crate::model::{Model, Promotion, Reference, Trained};
 pub use crate::name::{

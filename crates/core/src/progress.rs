@@ -156,7 +156,7 @@ pub struct StallRule {
 /// What a [`StallRule`] measures. Heartbeats are not among it: a hung loop beats too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gain {
-    /// So much more performance than the mark.
+    /// So much more performance than the mark, counted in decimals as [`Score::gains`] does.
     Performance(Score),
     /// So many more steps than the mark.
     Steps(u64),
@@ -247,18 +247,19 @@ mod tests {
         }
 
         #[test]
-        fn the_stall_clock_restarts_exactly_on_gain(values in prop::collection::vec(0.0_f64..1.0, 1..40)) {
+        fn the_stall_clock_restarts_exactly_on_gain(values in prop::collection::vec(0_u32..=1_000, 1..40)) {
             let rule = StallRule { gain: Gain::Performance(score(0.02)), within: Duration::from_secs(300) };
             let mut mark = Mark::start(Timestamp::from_millis(0));
             let (mut naive_mark, mut naive_since) = (None, 0);
             for (at, value) in (1_i64..).zip(&values) {
-                mark = rule.mark(mark, Timestamp::from_millis(at), 0, Some(score(*value)));
+                let thousandths = |value: u32| score(f64::from(value) / 1_000.0);
+                mark = rule.mark(mark, Timestamp::from_millis(at), 0, Some(thousandths(*value)));
                 match naive_mark {
                     None => naive_mark = Some(*value),
-                    Some(old) if *value >= old + 0.02 => { naive_mark = Some(*value); naive_since = at; }
+                    Some(old) if *value >= old + 20 => { naive_mark = Some(*value); naive_since = at; }
                     Some(_) => {}
                 }
-                prop_assert_eq!(mark.performance, naive_mark.map(score));
+                prop_assert_eq!(mark.performance, naive_mark.map(thousandths));
                 prop_assert_eq!(rule.deadline(mark), Timestamp::from_millis(naive_since + 300_000));
             }
         }

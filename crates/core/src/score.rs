@@ -39,11 +39,27 @@ impl Score {
         self.0
     }
 
-    /// Whether this lies at least `gain` above `mark`.
+    /// Whether this lies at least `gain` above `mark`, as people count who think in decimals: 0.7 lies 0.02 above
+    /// 0.68, although the doubles nearest to them are a little closer to each other.
+    ///
+    /// Exact for decimals with up to six places, up to a million. It is done with a slack: what lacks no more than
+    /// a thousandth of the gain, and no more than a billionth, lacks nothing. Beyond a million the slack is lost in
+    /// the rounding of doubles, and the comparison is theirs.
+    ///
+    /// A higher score never gains less, and a higher mark or gain is never easier to reach. The answer is the same
+    /// on every machine, since IEEE 754 rounds alike on all of them.
+    ///
+    /// ```
+    /// use trainyard_core::Score;
+    ///
+    /// let [high, low, gain] = [0.7, 0.68, 0.02].map(|value| Score::new(value).unwrap());
+    /// assert!(low.get() + gain.get() > high.get(), "so it is with doubles");
+    /// assert!(high.gains(gain, low));
+    /// ```
     #[must_use]
     pub fn gains(self, gain: Self, mark: Self) -> bool {
-        // The sum is rounded as every sum of two doubles is; IEEE 754 rounds it alike on every machine.
-        self.0 >= mark.0 + gain.0
+        let slack = (gain.0.abs() / 1_000.0).min(1e-9);
+        self.0 >= mark.0 + (gain.0 - slack)
     }
 }
 
@@ -84,6 +100,31 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn score(text: &str) -> Score {
+        Score::new(text.parse().unwrap()).unwrap()
+    }
+
+    /// Numbers of every size, most of them of the usual one.
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![-1.0_f64..1.0, -1e-8_f64..1e-8, -3e6_f64..3e6, -1e300_f64..1e300]
+    }
+
+    #[test]
+    fn gains_are_counted_in_decimals() {
+        for (value, gain, mark, gained) in [
+            ("0.7", "0.02", "0.68", true),
+            ("0.71", "0.03", "0.68", true),
+            ("0.3", "0.2", "0.1", true),
+            ("0.699999", "0.02", "0.68", false),
+            ("0.5", "0", "0.5", true),
+            ("0.499999", "0", "0.5", false),
+            ("1e300", "1e300", "1e300", false),
+            ("0.00000001", "0.00000002", "0", false),
+        ] {
+            assert_eq!(score(value).gains(score(gain), score(mark)), gained, "{value} {gain} {mark}");
+        }
+    }
+
     #[test]
     fn what_is_not_finite_is_refused() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -98,6 +139,38 @@ mod tests {
             let (x, y) = (Score::new(a).unwrap(), Score::new(b).unwrap());
             prop_assert_eq!(x < y, a < b);
             prop_assert_eq!(x == y, a == b);
+        }
+
+        /// Up to six places, on both sides of zero; the cases close to the border are the interesting ones.
+        #[test]
+        fn decimals_gain_as_they_are_written(
+            mark in -1_000_000_000_000_i64..=1_000_000_000_000, gain in -2_000_000_i64..=2_000_000, off in -2_i64..=2,
+            places in 0_u32..=6,
+        ) {
+            let whole = 10_i64.pow(places);
+            let (mark, gain) = (mark % (1_000_000 * whole), gain % (2 * whole));
+            let value = mark + gain + off;
+            let decimal = |count: i64| score(&format!("{}e-{places}", count));
+            prop_assert_eq!(decimal(value).gains(decimal(gain), decimal(mark)), off >= 0);
+        }
+
+        #[test]
+        fn more_never_gains_less(values in prop::array::uniform4(number()), near in any::<bool>()) {
+            let [a, b, gain, mark] = values;
+            // Either any two numbers, or two neighbours at the border itself.
+            let border = mark + gain;
+            let (a, b) = if near { (border, border.next_up()) } else { (a.min(b), a.max(b)) };
+            for [low, high] in [[a, b], [border.next_down(), border]].map(|pair| pair.map(Score::new)) {
+                let (Ok(low), Ok(high)) = (low, high) else { continue };
+                let [gain, mark] = [gain, mark].map(|number| Score::new(number).unwrap());
+                prop_assert!(!low.gains(gain, mark) || high.gains(gain, mark), "a higher score");
+                for (more, less) in [(gain.0.next_up(), gain.0), (gain.0, gain.0.next_down())] {
+                    let [more, less] = [more, less].map(|number| Score::new(number).unwrap());
+                    prop_assert!(!low.gains(more, mark) || low.gains(less, mark), "a higher gain");
+                }
+                let above = Score::new(mark.0.next_up()).unwrap();
+                prop_assert!(!low.gains(gain, above) || low.gains(gain, mark), "a higher mark");
+            }
         }
     }
 }

@@ -175,15 +175,23 @@ const PHASES: &[Phase_] = &[
         case.desk.ok(&Command::Finish { run, end: RunEnd::Stopped });
         case
     }),
-    ("contest running: this one is out, its thread goes on", || {
-        let stall = StallRule { gain: Gain::Steps(1), within: secs(10) };
-        let mut case = contesting(|class| class.limits.stall = Some(stall));
-        case.desk.pass(secs(5));
+    ("contest running: this one is out, its thread goes on", || hanging(|_| {})),
+    ("contest running: this one is out, its grace is over, nobody has looked", || {
+        let mut case = hanging(|class| class.limits.grace = secs(2));
+        case.desk.sleep_through(secs(2));
+        case
+    }),
+    ("contest running: this one is out, the other one was stopped", || {
+        let mut case = hanging(|_| {});
         let run = case.desk.runs(case.job)[1];
-        for step in 0..2 {
-            case.desk.ok(&Command::Report { run, step, performance: None });
-        }
-        case.desk.pass(secs(5));
+        case.desk.ok(&Command::Finish { run, end: RunEnd::Stopped });
+        case
+    }),
+    ("contest running: as before, its grace is over, nobody has looked", || {
+        let mut case = hanging(|class| class.limits.grace = secs(2));
+        let run = case.desk.runs(case.job)[1];
+        case.desk.ok(&Command::Finish { run, end: RunEnd::Stopped });
+        case.desk.sleep_through(secs(2));
         case
     }),
     ("contest draining: the other one has won", || {
@@ -289,6 +297,22 @@ fn contesting(change: impl FnOnce(&mut Class)) -> Case {
     let (job, _) = desk.admit(submission).unwrap();
     let run = desk.run(job);
     Case { desk, job, run }
+}
+
+/// A contest of two: the first has stalled and has not stopped, the other one goes on.
+fn hanging(change: impl FnOnce(&mut Class)) -> Case {
+    let stall = StallRule { gain: Gain::Steps(1), within: secs(10) };
+    let mut case = contesting(|class| {
+        class.limits.stall = Some(stall);
+        change(class);
+    });
+    case.desk.pass(secs(5));
+    let run = case.desk.runs(case.job)[1];
+    for step in 0..2 {
+        case.desk.ok(&Command::Report { run, step, performance: None });
+    }
+    case.desk.pass(secs(5));
+    case
 }
 
 fn renewed(case: Case) -> Case {

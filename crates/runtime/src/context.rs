@@ -61,6 +61,13 @@ impl Context {
     /// several within a moment (100 ms, unless the yard was told otherwise) the newest. One that reaches the target
     /// of a contest is kept for the end: return what was trained, and the candidate has won.
     ///
+    /// Count steps from the beginning of the training, and go on counting from [`Context::resume_from`], in every
+    /// phase alike. What was made durable about a step stays: a run that goes on from a checkpoint at step 40, after
+    /// one that had come to 50, shows 41 to 49 once more to whoever watches, but until it has come to 50 again its
+    /// performances enter nothing; they only say that it is alive. So what others see of a contest never jumps back.
+    /// A step that is equal to the newest is taken. Another try after a failure is measured anew, from the checkpoint
+    /// or from 0. What a run ends with is taken whatever its step.
+    ///
     /// # Errors
     /// The [`Stop`] that says why training is to end.
     pub fn report(&self, progress: Progress) -> Result<(), Stop> {

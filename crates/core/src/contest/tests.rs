@@ -25,6 +25,13 @@ fn started(candidates: u128, median: Option<MedianRule>) -> (Contest, Vec<Lease>
     (contest, live)
 }
 
+/// Hundredths, at the newest step.
+fn report(contest: &mut Contest, lease: Lease, value: u8) {
+    let taken =
+        contest.report(lease, None, Timestamp::from_millis(1), 1, Some(score(f64::from(value) / 100.0)));
+    assert!(taken);
+}
+
 /// One of each outcome, in the order in which they decide about the whole.
 fn outcomes() -> [Outcome; 6] {
     [
@@ -110,6 +117,96 @@ proptest! {
             contest.report(live[who.index(live.len())], None, Timestamp::from_millis(1), 1, Some(value));
             let best = contest.candidates.iter().max_by_key(|candidate| candidate.standing.window.best()).unwrap();
             prop_assert!(!contest.falls_behind(best.lease().unwrap()), "{:?}", contest);
+        }
+    }
+
+    /// With any rule: nobody who has done at least as well as everybody else is stopped, whatever the means say.
+    #[test]
+    fn nobody_at_the_top_falls_behind(
+        count in 1_u128..6,
+        reports in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..=85), 0..60),
+        (reports_min, others_min) in (0_u32..4, 0_u32..4),
+    ) {
+        let (mut contest, live) = started(count, Some(MedianRule { reports_min, others_min }));
+        for (who, value) in reports {
+            report(&mut contest, live[who.index(live.len())], value);
+            let top = contest.candidates.iter().map(|candidate| candidate.standing.window.best()).max().unwrap();
+            for candidate in contest.candidates.iter().filter(|one| one.standing.window.best() == top) {
+                prop_assert!(!contest.falls_behind(candidate.lease().unwrap()), "{:?}", contest);
+            }
+        }
+    }
+
+    /// The last one hopelessly bad: it is stopped from the report on at which there are enough others to compare
+    /// with and enough of its own, and not before.
+    #[test]
+    fn nobody_is_stopped_beside_too_few(
+        others in prop::collection::vec(0_usize..6, 0..6), own in 1_usize..6, (reports_min, others_min) in (0_u32..6, 0_u32..6),
+    ) {
+        let (mut contest, live) = started(others.len() as u128 + 1, Some(MedianRule { reports_min, others_min }));
+        for (lease, reports) in live.iter().zip(&others) {
+            (0..*reports).for_each(|_| report(&mut contest, *lease, 80));
+        }
+        let last = *live.last().unwrap();
+        (0..own).for_each(|_| report(&mut contest, last, 1));
+        let as_far = others.iter().filter(|reports| **reports >= own).count();
+        let enough = own >= reports_min as usize && as_far >= others_min as usize && as_far > 0;
+        prop_assert_eq!(contest.falls_behind(last), enough);
+    }
+
+    #[test]
+    fn the_order_of_the_candidates_does_not_matter(
+        order in Just((0..5_usize).collect::<Vec<_>>()).prop_shuffle(),
+        reports in prop::collection::vec((0_usize..5, 0_u8..=85), 0..60),
+        (reports_min, others_min) in (0_u32..4, 0_u32..4),
+    ) {
+        let rule = Some(MedianRule { reports_min, others_min });
+        let ((mut plain, leases), (mut mixed, places)) = (started(5, rule), started(5, rule));
+        for (who, value) in reports {
+            report(&mut plain, leases[who], value);
+            report(&mut mixed, places[order[who]], value);
+            for who in 0..5 {
+                prop_assert_eq!(plain.falls_behind(leases[who]), mixed.falls_behind(places[order[who]]), "{}", who);
+            }
+        }
+    }
+
+    /// Off unless it is asked for.
+    #[test]
+    fn without_a_rule_nobody_falls_behind(
+        reports in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..=85), 0..60),
+    ) {
+        let (mut contest, live) = started(4, None);
+        for (who, value) in reports {
+            report(&mut contest, live[who.index(live.len())], value);
+            prop_assert!(!live.iter().any(|lease| contest.falls_behind(*lease)));
+        }
+        prop_assert!(contest.candidates.iter().all(|candidate| candidate.means.is_empty()), "nor is anything kept for it");
+    }
+
+    /// Steps only grow in what is kept: the n-th mean is that of the n-th report that was taken.
+    #[test]
+    fn a_report_about_an_older_step_is_no_report(
+        reports in prop::collection::vec((0_u64..9, 0_u8..=85), 0..40),
+    ) {
+        let (mut contest, live) = started(2, Some(MedianRule { reports_min: 1, others_min: 1 }));
+        let (mut newest, mut naive) = (0, Vec::new());
+        for (step, value) in reports {
+            let value = f64::from(value) / 100.0;
+            let taken = contest.report(live[0], None, Timestamp::from_millis(1), step, Some(score(value)));
+            prop_assert_eq!(taken, step >= newest);
+            if taken {
+                newest = step;
+                naive.push(value);
+            }
+            let candidate = &contest.candidates[0];
+            prop_assert_eq!(candidate.means.len(), naive.len());
+            prop_assert_eq!(candidate.standing.window.reports(), naive.len() as u64);
+            prop_assert_eq!(candidate.standing.step, newest);
+            if let Some(mean) = candidate.means.last() {
+                let count = f64::from(u32::try_from(naive.len()).unwrap());
+                prop_assert!((mean.get() - naive.iter().sum::<f64>() / count).abs() < 1e-9);
+            }
         }
     }
 

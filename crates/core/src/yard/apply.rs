@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::fact::Interruption;
 use crate::{
-    Attempt, Contact, Contest, Draining, Event, Extras, Fact, Finished, Job, JobId, Lease, ModelId, Node,
-    NodeId, Outcome, Phase, Queue, Reason, Resources, Restored, Running, Subject, Submission, Timestamp,
-    Verdict, Waiting,
+    Attempt, Contact, Contest, Draining, Event, Extras, Fact, Finished, Job, JobId, Lease, Leaving, ModelId,
+    Node, NodeId, Outcome, Phase, Queue, Reason, Resources, Restored, Running, Subject, Submission,
+    Timestamp, Verdict, Waiting,
 };
 
 use super::{ClassKey, Rule, Yard};
@@ -76,10 +76,11 @@ impl Yard {
                 self.change(*job, |job| {
                     let stall = job.class.limits.stall;
                     let extras = job.extras_mut();
-                    match &mut extras.contest {
+                    // What is about an older step was heard, and changes nothing else.
+                    let _taken = match &mut extras.contest {
                         Some(contest) => contest.report(*lease, stall.as_ref(), at, *step, *performance),
                         None => extras.standing.report(stall.as_ref(), at, *step, *performance),
-                    }
+                    };
                     Ok(())
                 })?;
             }
@@ -100,7 +101,14 @@ impl Yard {
             }
             Event::CandidateEnded { job, lease, outcome } => {
                 self.change(*job, |job| {
-                    contest_of(job)?.end(*lease, outcome.clone(), at);
+                    let contest = contest_of(job)?;
+                    let candidate = contest.by_lease(*lease).map(|candidate| candidate.id);
+                    contest.end(*lease, outcome.clone(), at);
+                    if let (Some(candidate), Phase::Running(running)) = (candidate, &mut job.phase)
+                        && running.live.contains(lease)
+                    {
+                        running.leaving.push(Leaving { lease: *lease, candidate, since: at });
+                    }
                     Ok(())
                 })?;
             }
@@ -113,6 +121,9 @@ impl Yard {
             Event::Retried { job, not_before, ran, reason: _ } => {
                 self.requeue(*job, *not_before, *ran, |job| {
                     job.retries = job.retries.saturating_add(1);
+                    if let Some(extras) = &mut job.extras {
+                        extras.standing.retry();
+                    }
                 })?
             }
             Event::Held { job, reason } => self.set_hold(*job, Some(reason.clone()))?,
@@ -246,6 +257,7 @@ impl Yard {
                 placement,
                 contact,
                 live,
+                leaving: Vec::new(),
             }));
             Ok(())
         })?;
@@ -315,7 +327,10 @@ impl Yard {
             }
             match &mut job.phase {
                 Phase::Waiting(_) => return Err(Impossible::new(format!("job {} is not at work", job.id))),
-                Phase::Running(running) => running.live.retain(|live| *live != lease),
+                Phase::Running(running) => {
+                    running.live.retain(|live| *live != lease);
+                    running.leaving.retain(|leaving| leaving.lease != lease);
+                }
                 Phase::Finished(finished) => {
                     if let Some(draining) = &mut finished.draining {
                         draining.live.retain(|live| *live != lease);

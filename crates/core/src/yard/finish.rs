@@ -31,8 +31,8 @@ impl Yard {
         let mut facts = vec![Fact { at: now, event: Event::Reported { job: id, lease, step, performance } }];
         if let Some(contest) = job.contest().filter(|contest| contest.median.is_some()) {
             let mut after = contest.clone();
-            after.report(lease, job.class.limits.stall.as_ref(), now, step, performance);
-            if after.falls_behind(lease) {
+            let taken = after.report(lease, job.class.limits.stall.as_ref(), now, step, performance);
+            if taken && after.falls_behind(lease) {
                 facts.extend(self.end_candidate(now, job, lease, exhausted(), None));
             }
         }
@@ -60,7 +60,7 @@ impl Yard {
             Phase::Finished(over)
                 if over.draining.as_ref().is_some_and(|left| left.live.contains(&run.lease)) =>
             {
-                vec![released(now, job, run.lease)]
+                vec![released(now, job, run.lease, Release::Stopped)]
             }
             Phase::Waiting(_) | Phase::Running(_) | Phase::Finished(_) => return Err(fenced(run)),
         };
@@ -118,7 +118,7 @@ impl Yard {
     ) -> Vec<Fact> {
         if contest.by_lease(lease).is_none() {
             // It was put out before; now its thread has noticed.
-            return self.release_part(now, job, running, lease);
+            return release_part(now, job, running, lease, Release::Stopped);
         }
         match end {
             RunEnd::Completed { trained, model, last } => {
@@ -136,7 +136,9 @@ impl Yard {
                 let outcome = Outcome::Failed { reason: failure.reason.clone() };
                 self.end_candidate(now, job, lease, outcome, Some(lease))
             }
-            RunEnd::Interrupted { .. } | RunEnd::Stopped => self.release_part(now, job, running, lease),
+            RunEnd::Interrupted { .. } | RunEnd::Stopped => {
+                release_part(now, job, running, lease, Release::Stopped)
+            }
         }
     }
 
@@ -170,18 +172,10 @@ impl Yard {
         });
         match (verdict, released, job.running()) {
             (Some(verdict), _, _) => facts.push(finished_with(now, job, verdict, released)),
-            (None, Some(lease), Some(running)) => facts.extend(self.release_part(now, job, running, lease)),
+            (None, Some(lease), Some(running)) => {
+                facts.extend(release_part(now, job, running, lease, Release::Stopped));
+            }
             (None, _, _) => {}
-        }
-        facts
-    }
-
-    /// One run of a contest has stopped; if it was the last and somebody is still to run, the contest is interrupted.
-    fn release_part(&self, now: Timestamp, job: &Job, running: &Running, lease: Lease) -> Vec<Fact> {
-        let mut facts = vec![released(now, job, lease)];
-        if running.live.iter().all(|live| *live == lease) {
-            let reason = Reason::new("its candidates stopped unasked");
-            facts.extend(interrupted(now, job, now, Interruption::Abrupt, &reason));
         }
         facts
     }
@@ -236,13 +230,39 @@ impl Yard {
     }
 }
 
+/// One run of a contest has stopped, or is given up; if it was the last and somebody is still to run, the contest is
+/// interrupted.
+pub(super) fn release_part(
+    now: Timestamp,
+    job: &Job,
+    running: &Running,
+    lease: Lease,
+    how: Release,
+) -> Vec<Fact> {
+    let mut facts = vec![released(now, job, lease, how)];
+    if running.live.iter().all(|live| *live == lease) {
+        let reason = Reason::new(match how {
+            Release::Stopped => "its candidates stopped unasked",
+            Release::GivenUp => "nobody was left at work on it but a candidate that is out and did not stop",
+        });
+        facts.extend(interrupted(now, job, now, Interruption::Abrupt, &reason));
+    }
+    facts
+}
+
+/// What a run ends with is taken whatever was reported before it: a step behind the newest counts as the newest.
 fn reported(now: Timestamp, job: &Job, lease: Lease, (step, performance): (u64, Score)) -> Fact {
+    let standing = match job.contest() {
+        Some(contest) => contest.by_lease(lease).map(|candidate| &candidate.standing),
+        None => job.standing(),
+    };
+    let step = standing.map_or(step, |standing| standing.step.max(step));
     let performance = Some(performance);
     Fact { at: now, event: Event::Reported { job: job.id, lease, step, performance } }
 }
 
-fn released(now: Timestamp, job: &Job, lease: Lease) -> Fact {
-    Fact { at: now, event: Event::Released { job: job.id, lease, how: Release::Stopped } }
+pub(super) fn released(now: Timestamp, job: &Job, lease: Lease, how: Release) -> Fact {
+    Fact { at: now, event: Event::Released { job: job.id, lease, how } }
 }
 
 const fn fenced(run: Run) -> Rejection {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Event, Fact, Restored};
+use crate::{CandidatePhase, Event, Fact, Job, Phase, Restored, Timestamp};
 
 use super::Yard;
 
@@ -27,13 +27,36 @@ impl Yard {
                 active: registry.active == Some(*id),
             })
         });
-        let jobs = self.jobs.values().map(|job| Restored::Job((**job).clone()));
-        let restored =
-            std::iter::once(counters).chain(queues).chain(nodes).chain(rules).chain(models).chain(jobs);
-        let restored = restored.map(|restored| Event::Restored(Box::new(restored)));
-        std::iter::once(Event::Configured(self.settings))
+        let restored = std::iter::once(counters).chain(queues).chain(nodes).chain(rules).chain(models);
+        let now = |event| Fact { at: self.now, event };
+        let restored = restored.map(|restored| now(Event::Restored(Box::new(restored))));
+        std::iter::once(now(Event::Configured(self.settings)))
             .chain(restored)
-            .map(|event| Fact { at: self.now, event })
+            .chain(self.jobs.values().flat_map(|job| facts_of(self.now, job)))
             .collect()
     }
+}
+
+/// A job as it is. A candidate that is out while its run may still be at work is told of as one that runs, and then,
+/// in a fact of its own, as one that was put out: so the form of a stored job need not know of such runs.
+fn facts_of(now: Timestamp, job: &Job) -> Vec<Fact> {
+    let mut job = job.clone();
+    let leaving = match &mut job.phase {
+        Phase::Running(running) => std::mem::take(&mut running.leaving),
+        Phase::Waiting(_) | Phase::Finished(_) => vec![],
+    };
+    let id = job.id;
+    let mut ended = Vec::new();
+    let contest = job.extras.as_mut().and_then(|extras| extras.contest.as_mut());
+    let candidates = contest.map_or(&mut [][..], |contest| &mut contest.candidates);
+    for out in leaving {
+        let candidate = candidates.iter_mut().find(|candidate| candidate.id == out.candidate);
+        let Some(candidate) = candidate else { continue };
+        let runs = CandidatePhase::Running { lease: out.lease };
+        if let CandidatePhase::Ended { outcome, at } = std::mem::replace(&mut candidate.phase, runs) {
+            ended.push(Fact { at, event: Event::CandidateEnded { job: id, lease: out.lease, outcome } });
+        }
+    }
+    let restored = Fact { at: now, event: Event::Restored(Box::new(Restored::Job(job))) };
+    std::iter::once(restored).chain(ended).collect()
 }

@@ -3,10 +3,12 @@
 use crate::contest::{exhausted, out_of_time};
 use crate::fact::Interruption;
 use crate::{
-    Event, Fact, Job, Lease, NodeId, Order, Outcome, Phase, Reason, Release, Subject, TimedOut, Timestamp,
+    Event, Fact, Job, Lease, NodeId, Order, Outcome, Phase, Reason, Release, Running, Subject, TimedOut,
+    Timestamp,
 };
 
 use super::Yard;
+use super::finish::{release_part, released};
 
 /// What is due at its time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,12 +41,7 @@ impl Yard {
             }
             Timer::Time(order) => vec![finished(now, &self.jobs[order], out_of_time())],
             Timer::Stall(order) => self.decide_stall(now, &self.jobs[order]),
-            Timer::Drain(order) => {
-                let job = &self.jobs[order];
-                let live = job.draining().map_or(&[][..], |draining| &draining.live);
-                let given_up = |lease| fact(Event::Released { job: job.id, lease, how: Release::GivenUp });
-                live.iter().copied().map(given_up).collect()
-            }
+            Timer::Drain(order) => give_up(now, &self.jobs[order]),
             Timer::NodeLease(node) => {
                 let reason = Reason::new("its node was not heard of in time");
                 let mut facts = self.interrupt_node(now, *node, Interruption::Abrupt, &reason);
@@ -66,14 +63,18 @@ impl Yard {
     }
 
     /// The times at which a job changes by itself, as far as they lie ahead of the yard's time or are due.
-    pub(super) fn timers_of(&self, job: &Job) -> [Option<(Timestamp, Timer)>; 2] {
+    pub(super) fn timers_of(&self, job: &Job) -> [Option<(Timestamp, Timer)>; 3] {
         let limits = &job.class.limits;
         match &job.phase {
             Phase::Waiting(_) => {
                 let queue_time = limits.queue_time.filter(|_| job.attempts.get() == 0);
-                [queue_time.map(|limit| (job.submitted_at.after(limit), Timer::QueueTime(job.order))), None]
+                [
+                    queue_time.map(|limit| (job.submitted_at.after(limit), Timer::QueueTime(job.order))),
+                    None,
+                    None,
+                ]
             }
-            Phase::Running(_) => {
+            Phase::Running(running) => {
                 let stall = limits.stall.as_ref().and_then(|rule| match job.contest() {
                     Some(contest) => contest.next_stall(rule).map(|(at, _)| at),
                     None => Some(rule.deadline(job.standing()?.mark?)),
@@ -81,14 +82,46 @@ impl Yard {
                 [
                     job.time_limit_at().map(|at| (at, Timer::Time(job.order))),
                     stall.map(|at| (at, Timer::Stall(job.order))),
+                    next_given_up(job, running).map(|(at, _)| (at, Timer::Drain(job.order))),
                 ]
             }
             Phase::Finished(finished) => [
                 finished.draining.as_ref().map(|draining| (draining.deadline, Timer::Drain(job.order))),
                 None,
+                None,
             ],
         }
     }
+}
+
+/// Whoever was asked to stop and has not is given up: all runs of a job that is over; of a contest that goes on the
+/// run of a candidate that is out whose grace is over first.
+fn give_up(now: Timestamp, job: &Job) -> Vec<Fact> {
+    match &job.phase {
+        Phase::Waiting(_) => vec![],
+        Phase::Running(running) => next_given_up(job, running)
+            .map(|(_, lease)| release_part(now, job, running, lease, Release::GivenUp))
+            .unwrap_or_default(),
+        Phase::Finished(finished) => {
+            let live = finished.draining.iter().flat_map(|draining| &draining.live);
+            live.map(|lease| released(now, job, *lease, Release::GivenUp)).collect()
+        }
+    }
+}
+
+/// Which run of a candidate that is out is given up first, if it does not stop, and when.
+fn next_given_up(job: &Job, running: &Running) -> Option<(Timestamp, Lease)> {
+    let contest = job.contest()?;
+    if running.live.len() <= contest.candidates.iter().filter(|one| one.lease().is_some()).count() {
+        return None;
+    }
+    let out = running.live.iter().filter(|lease| contest.by_lease(**lease).is_none());
+    let since = |lease: &Lease| {
+        let known = running.leaving.iter().find(|leaving| leaving.lease == *lease);
+        // Snapshots of the first releases did not say whose run it is; it was put out at the latest with the last.
+        known.map(|leaving| leaving.since).or_else(|| contest.last_end())
+    };
+    out.filter_map(|lease| Some((since(lease)?.after(job.class.limits.grace), *lease))).min()
 }
 
 /// A job is over; whoever is still at work on it has its grace to stop.

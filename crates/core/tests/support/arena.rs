@@ -50,16 +50,12 @@ pub struct Part {
     pub at: At,
     /// The newest lease it ran under; 0 before the first.
     pub lease: u64,
+    /// The newest step it has told of; what it says about older ones it has said before.
+    pub step: u64,
     pub values: Vec<u8>,
     pub mark: Option<u8>,
     pub mark_since: i64,
     pub checkpoint: Option<u64>,
-}
-
-/// Hundredths are no round numbers to a computer: 0.71 is not quite 0.68 + 0.03.
-fn gains(value: u8, gain: u8, mark: u8) -> bool {
-    let hundredths = |value: u8| f64::from(value) / 100.0;
-    hundredths(value) >= hundredths(mark) + hundredths(gain)
 }
 
 /// What the model says a command should be answered with.
@@ -91,8 +87,15 @@ pub struct Arena {
 
 impl Arena {
     pub fn new(count: usize, time: Option<i64>, stall: Option<(u8, i64)>) -> Self {
-        let part =
-            Part { at: At::Pending, lease: 0, values: vec![], mark: None, mark_since: 0, checkpoint: None };
+        let part = Part {
+            at: At::Pending,
+            lease: 0,
+            step: 0,
+            values: vec![],
+            mark: None,
+            mark_since: 0,
+            checkpoint: None,
+        };
         let mut arena = Self {
             now: 0,
             parent: Parent::Waiting { held: false },
@@ -138,13 +141,13 @@ impl Arena {
         if let Some((gain, _)) = stall {
             match part.mark {
                 None => part.mark = Some(value),
-                Some(mark) if gains(value, gain, mark) => (part.mark, part.mark_since) = (Some(value), now),
+                Some(mark) if value >= mark + gain => (part.mark, part.mark_since) = (Some(value), now),
                 Some(_) => {}
             }
         }
     }
 
-    pub fn report(&mut self, n: usize, value: Option<u8>) -> Reply {
+    pub fn report(&mut self, n: usize, step: u64, value: Option<u8>) -> Reply {
         if !self.is_in(n) {
             return Reply::Fenced;
         }
@@ -152,7 +155,10 @@ impl Arena {
             return Reply::TargetReached;
         }
         self.heard = self.now;
-        value.into_iter().for_each(|value| self.show(n, value));
+        if step >= self.parts[n].step {
+            self.parts[n].step = step;
+            value.into_iter().for_each(|value| self.show(n, value));
+        }
         Reply::Taken
     }
 
@@ -167,8 +173,8 @@ impl Arena {
         Reply::Taken
     }
 
-    /// `end` is `None` for a run that was told to stop; a value counts for a run that completed.
-    pub fn finish(&mut self, n: usize, end: Option<End>, value: Option<u8>) -> Reply {
+    /// `end` is `None` for a run that was told to stop; a value counts for a run that completed, whatever its step.
+    pub fn finish(&mut self, n: usize, end: Option<End>, last: Option<(u64, u8)>) -> Reply {
         if !self.live.contains(&n) {
             return Reply::Fenced;
         }
@@ -182,8 +188,11 @@ impl Arena {
                 self.leave(n);
             }
             Some(End::Won) => {
-                value.into_iter().for_each(|value| self.show(n, value));
-                if value.is_some_and(|value| value >= TARGET) {
+                if let Some((step, value)) = last {
+                    self.parts[n].step = self.parts[n].step.max(step);
+                    self.show(n, value);
+                }
+                if last.is_some_and(|(_, value)| value >= TARGET) {
                     self.parts[n].at = At::Ended(End::Won, self.now);
                     self.live.remove(&n);
                     self.over(End::Won);
@@ -315,6 +324,11 @@ impl Arena {
                     let running = self.parts.iter().filter(|part| part.at == At::Running);
                     due.extend(running.map(|part| (part.mark_since + within, 1, part.lease)));
                 }
+                for part in self.live.iter().map(|n| &self.parts[*n]) {
+                    if let At::Ended(_, at) = part.at {
+                        due.push((at + GRACE, 2, part.lease));
+                    }
+                }
             }
             Parent::Over(..) if !self.live.is_empty() => due.push((self.drain_until, 2, 0)),
             Parent::Over(..) | Parent::Waiting { .. } => {}
@@ -334,6 +348,10 @@ impl Arena {
                 1 => {
                     let n = self.parts.iter().position(|part| part.at == At::Running && part.lease == lease);
                     self.put_out(n.expect("it is the lease of somebody"), End::Stalled, false);
+                }
+                _ if lease > 0 => {
+                    let n = self.live.iter().copied().find(|n| self.parts[*n].lease == lease);
+                    self.leave(n.expect("it is the lease of somebody"));
                 }
                 _ => self.live.clear(),
             }

@@ -8,6 +8,7 @@
 
 pub mod arena;
 pub mod desk;
+pub mod ring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

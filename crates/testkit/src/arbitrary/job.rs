@@ -123,8 +123,18 @@ fn phase() -> BoxedStrategy<Phase> {
     let contact = prop::sample::select(vec![Contact::Held, Contact::Recovering]);
     let running = (timestamp(), lease(), node_id(), any::<u64>(), placement(), contact, vec(lease(), 0..4))
         .prop_map(|(started_at, lease, node, epoch, placement, contact, live)| {
-            let epoch = Epoch::new(epoch);
-            Phase::Running(Box::new(Running { started_at, lease, node, epoch, placement, contact, live }))
+            // A snapshot tells of whoever is leaving in facts of their own.
+            let (epoch, leaving) = (Epoch::new(epoch), Vec::new());
+            Phase::Running(Box::new(Running {
+                started_at,
+                lease,
+                node,
+                epoch,
+                placement,
+                contact,
+                live,
+                leaving,
+            }))
         });
     let draining = (node_id(), any::<u64>(), vec(lease(), 0..4), timestamp()).prop_map(
         |(node, epoch, live, deadline)| Draining { node, epoch: Epoch::new(epoch), live, deadline },

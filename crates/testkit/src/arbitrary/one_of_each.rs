@@ -178,7 +178,17 @@ fn parts() -> Vec<Event> {
     let live = vec![Lease::new(300), Lease::new(301)];
     let running = |placement, contact| {
         let (lease, epoch, live) = (Lease::new(300), Epoch::new(3), live.clone());
-        Phase::Running(Box::new(Running { started_at: at(2), lease, node, epoch, placement, contact, live }))
+        let leaving = Vec::new();
+        Phase::Running(Box::new(Running {
+            started_at: at(2),
+            lease,
+            node,
+            epoch,
+            placement,
+            contact,
+            live,
+            leaving,
+        }))
     };
     let draining = Some(Draining { node, epoch: Epoch::new(3), live: live.clone(), deadline: at(9) });
     let phases = [

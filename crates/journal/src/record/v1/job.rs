@@ -294,7 +294,9 @@ impl<'a> Phase<'a> {
                 }
             }
             core::Phase::Running(running) => {
-                let core::Running { started_at, lease, node, epoch, placement, contact, live } = &**running;
+                // Whoever is leaving is told of by facts that follow the job.
+                let core::Running { started_at, lease, node, epoch, placement, contact, live, leaving: _ } =
+                    &**running;
                 Self::Running {
                     started_at: Moment::of(*started_at),
                     lease: lease.get(),
@@ -331,6 +333,7 @@ impl<'a> Phase<'a> {
                     placement: placement.restore(),
                     contact: contact.restore(),
                     live: restore_leases(live),
+                    leaving: Vec::new(),
                 }))
             }
             Self::Finished { outcome, at, draining } => core::Phase::Finished(Box::new(core::Finished {
