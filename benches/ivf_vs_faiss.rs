@@ -14,6 +14,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use trainyard_benches::{argument, environment, median};
 use trainyard_ivf::{KMeans, Metric, Tolerance, TrainingSet};
 
 const POINTS: usize = 100_000;
@@ -26,9 +27,9 @@ const CPU_RATIO_LIMIT: f64 = 1.1;
 const OBJECTIVE_RATIO_LIMIT: f64 = 1.01;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = trainyard_benches::argument()
-        .map_or_else(|| std::env::temp_dir().join("trainyard-ivf-vs-faiss"), PathBuf::from);
-    let python = environment(&folder)?;
+    let folder =
+        argument().map_or_else(|| std::env::temp_dir().join("trainyard-ivf-vs-faiss"), PathBuf::from);
+    let python = environment(&folder, &["faiss-cpu", "numpy"])?;
     let points = blobs();
     let points_file = folder.join("points.f32");
     fs::write(&points_file, points.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
@@ -109,21 +110,6 @@ fn faiss(
     Ok((String::from_utf8(output.stdout)?.trim().parse()?, centroids))
 }
 
-/// The Python of an environment that has faiss; made when it is not there.
-fn environment(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let python = folder.join("venv/bin/python");
-    if !python.exists() {
-        fs::create_dir_all(folder)?;
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "faiss-cpu", "numpy"]))?;
-    }
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
-    if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
-}
-
 /// User and system time of this process, all threads: fields 14 and 15 of its `stat`, in hundredths.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
@@ -180,9 +166,4 @@ fn next(state: &mut u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -2,13 +2,46 @@
 //!
 //! Linux only: it reads `/proc`.
 
+pub mod http;
+
+use std::error::Error;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// The first word after the options that cargo gives.
 #[must_use]
 pub fn argument() -> Option<String> {
     std::env::args().skip(1).find(|word| !word.starts_with("--"))
+}
+
+/// The Python of an environment in this folder that has these packages from PyPI; made when it is not there.
+///
+/// # Errors
+/// When there is no Python, or PyPI cannot be reached.
+pub fn environment(folder: &Path, packages: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
+    let python = folder.join("venv/bin/python");
+    if !python.exists() {
+        fs::create_dir_all(folder)?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
+    }
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
+    if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
+}
+
+/// The one in the middle.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// How long this thread has been on a core, in seconds.

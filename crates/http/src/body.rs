@@ -11,8 +11,8 @@ use crate::server::Upload;
 
 /// The body of a request, read as it arrives and counted as it is read.
 ///
-/// Three bounds apply while reading: the limit of the [mount](crate::Mount::with_body_limit), and the
-/// server's [time for a body](crate::ServerConfig::with_body_timeout) and
+/// Three bounds apply while reading: the limit of the [mount](crate::Mount::with_body_limit), the
+/// [time for a body](crate::Mount::with_body_timeout) and the server's
 /// [time without a byte](crate::ServerConfig::with_body_stall_timeout). `content-length` is believed only
 /// when it says too much. After an error nothing more comes.
 ///
@@ -72,26 +72,33 @@ impl Body {
         Body::new(Source::Foreign(Mutex::new(body)), limit_bytes as u64)
     }
 
+    /// Allows at most `limit_bytes` in all, or as many as before, if that is lower.
+    #[must_use]
+    pub fn with_limit(mut self, limit_bytes: u64) -> Body {
+        self.limit_bytes = self.limit_bytes.min(limit_bytes);
+        self
+    }
+
     /// Reads all of it, at most `limit_bytes` (or the mount's limit, if that is lower).
     ///
     /// # Errors
     ///
     /// [`BodyError`], as soon as it is certain.
-    pub async fn collect(mut self, limit_bytes: usize) -> Result<Bytes, BodyError> {
-        self.limit_bytes = self.limit_bytes.min(limit_bytes as u64);
-        let Some(first) = self.chunk().await else {
+    pub async fn collect(self, limit_bytes: usize) -> Result<Bytes, BodyError> {
+        let mut body = self.with_limit(limit_bytes as u64);
+        let Some(first) = body.chunk().await else {
             return Ok(Bytes::new());
         };
         let first = first?;
-        let Some(second) = self.chunk().await else {
+        let Some(second) = body.chunk().await else {
             return Ok(first);
         };
         let second = second?;
-        let announced = usize::try_from(self.announced_bytes()).unwrap_or(usize::MAX);
+        let announced = usize::try_from(body.announced_bytes()).unwrap_or(usize::MAX);
         let mut all = BytesMut::with_capacity(first.len() + second.len() + announced.min(RESERVE_BYTES_MAX));
         all.extend_from_slice(&first);
         all.extend_from_slice(&second);
-        while let Some(piece) = self.chunk().await {
+        while let Some(piece) = body.chunk().await {
             all.extend_from_slice(&piece?);
         }
         Ok(all.freeze())

@@ -3,7 +3,7 @@
 //! An edge is written as a [`Service`]: a [`Request`] goes in, a [`Response`] comes out. Services are
 //! hung under path prefixes in [`Mounts`], and a [`Server`] answers them from threads of its own, so the
 //! embedding program needs no async runtime. Inside a service, [`Routes`] finds the endpoint, a
-//! [`Body`] is read under a byte limit and a clock, [`secret`] compares what a caller presents, and
+//! [`Body`] is read under a byte limit and a clock, [`Multipart`] takes a form apart while it arrives, [`secret`] compares what a caller presents, and
 //! [`blocking`] takes heavy work off the I/O threads.
 //!
 //! Bounded are header bytes and count, each body, connections, and the time a peer may take to send a
@@ -39,6 +39,8 @@
 
 mod body;
 mod mounts;
+mod multipart;
+mod reading;
 mod request;
 mod request_id;
 mod response;
@@ -56,6 +58,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use crate::body::{Body, BodyError};
 pub use crate::mounts::{Mount, MountError, Mounts};
+pub use crate::multipart::{Multipart, MultipartError, MultipartLimits, Part};
 pub use crate::request::Request;
 pub use crate::request_id::RequestId;
 pub use crate::response::Response;
@@ -63,6 +66,6 @@ pub use crate::routes::{Found, Params, RouteError, Routes};
 pub use crate::server::{RunningServer, Server, ServerConfig, Shutdown, StartError};
 pub use crate::service::{Answer, Service, ServiceFn, service_fn};
 pub use crate::stream::{ByteSender, SendError};
-pub use crate::task::{block_on, blocking, timeout};
+pub use crate::task::{Seat, Seats, block_on, blocking, timeout};
 #[cfg(feature = "tower")]
 pub use crate::tower::{Tower, TowerBody};

@@ -1,14 +1,17 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::server::bounded;
 use crate::service::Service;
 
-/// A [`Service`] under a path prefix, with a body limit of its own.
+/// A [`Service`] under a path prefix, with bounds of its own on bodies.
 #[derive(Clone)]
 pub struct Mount {
     prefix: String,
     service: Arc<dyn Service>,
     body_limit_bytes: Option<usize>,
+    body_timeout: Option<Duration>,
 }
 
 /// The table of mounts: of all prefixes that fit a path on whole segments, the longest one answers.
@@ -53,7 +56,7 @@ impl Mount {
             return Err(MountError::Malformed { prefix: prefix.to_owned() });
         }
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix).to_owned();
-        Ok(Mount { prefix, service, body_limit_bytes: None })
+        Ok(Mount { prefix, service, body_limit_bytes: None, body_timeout: None })
     }
 
     /// Limits the bodies of requests here, in bytes. Default:
@@ -61,6 +64,15 @@ impl Mount {
     #[must_use]
     pub fn with_body_limit(mut self, bytes: usize) -> Mount {
         self.body_limit_bytes = Some(bytes);
+        self
+    }
+
+    /// Limits the time from the end of the head to the end of the body, for large uploads. A value outside of a
+    /// millisecond and a year is moved to the nearer one. Default:
+    /// [the server's](crate::ServerConfig::with_body_timeout). The time without a byte is the server's in any case.
+    #[must_use]
+    pub fn with_body_timeout(mut self, time: Duration) -> Mount {
+        self.body_timeout = Some(bounded(time));
         self
     }
 
@@ -82,6 +94,12 @@ impl Mount {
         self.body_limit_bytes
     }
 
+    /// The time for a body, if this mount has one of its own.
+    #[must_use]
+    pub fn body_timeout(&self) -> Option<Duration> {
+        self.body_timeout
+    }
+
     fn takes(&self, path: &str) -> bool {
         path.strip_prefix(&*self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -92,6 +110,7 @@ impl fmt::Debug for Mount {
         f.debug_struct("Mount")
             .field("prefix", &self.prefix)
             .field("body_limit_bytes", &self.body_limit_bytes)
+            .field("body_timeout", &self.body_timeout)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::io::Read;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,6 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde::Serialize;
 
+use crate::body::next_data;
+use crate::reading::Reading;
 use crate::stream::{ByteReceiver, ByteSender, byte_channel};
 
 /// What a service answers.
@@ -24,6 +27,7 @@ pub struct Response {
 pub(crate) enum Payload {
     Ready(Bytes),
     Stream(ByteReceiver),
+    Reader(Reading),
 }
 
 impl Response {
@@ -83,6 +87,25 @@ impl Response {
         (sender, response)
     }
 
+    /// A body of so many bytes, such as a file, that is read piece by piece while the client takes it. No thread is
+    /// held while the client is slow.
+    ///
+    /// What `source` has beyond `bytes` is left out. When it has fewer, or fails, the connection is cut, so that the
+    /// client can tell a whole answer from one that broke off.
+    ///
+    /// # Panics
+    ///
+    /// If `content_type` holds what a header cannot.
+    #[must_use]
+    pub fn reader(
+        status: StatusCode,
+        content_type: &'static str,
+        bytes: u64,
+        source: impl Read + Send + 'static,
+    ) -> Response {
+        Response::empty(status).with_payload(content_type, Payload::Reader(Reading::new(source, bytes)))
+    }
+
     pub(crate) fn internal_server_error() -> Response {
         Response::text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
@@ -128,17 +151,21 @@ impl Response {
     pub fn bytes_ready(&self) -> Option<Bytes> {
         match &self.payload {
             Payload::Ready(bytes) => Some(bytes.clone()),
-            Payload::Stream(_) => None,
+            Payload::Stream(_) | Payload::Reader(_) => None,
         }
     }
 
-    /// The whole body; of a stream, all pieces until its senders are gone.
+    /// The whole body; of a stream, all pieces until its senders are gone; of a reader, what can be read.
+    ///
+    /// # Panics
+    ///
+    /// Of a reader, outside of a server, [`block_on`](crate::block_on) or another tokio runtime.
     pub async fn into_bytes(self) -> Bytes {
         match self.payload {
             Payload::Ready(bytes) => bytes,
-            Payload::Stream(mut receiver) => {
+            mut streamed @ (Payload::Stream(_) | Payload::Reader(_)) => {
                 let mut all = Vec::new();
-                while let Some(piece) = receiver.next().await {
+                while let Some(Ok(piece)) = next_data(&mut streamed).await {
                     all.extend_from_slice(&piece);
                 }
                 all.into()
@@ -165,6 +192,7 @@ impl HttpBody for Payload {
             Payload::Ready(bytes) if bytes.is_empty() => Poll::Ready(None),
             Payload::Ready(bytes) => Poll::Ready(Some(std::mem::take(bytes))),
             Payload::Stream(receiver) => receiver.poll_next(cx),
+            Payload::Reader(reading) => reading.poll_next(cx),
         };
         piece.map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -173,6 +201,7 @@ impl HttpBody for Payload {
         match self {
             Payload::Ready(bytes) => bytes.is_empty(),
             Payload::Stream(_) => false,
+            Payload::Reader(reading) => reading.bytes_left() == 0,
         }
     }
 
@@ -180,6 +209,7 @@ impl HttpBody for Payload {
         match self {
             Payload::Ready(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Payload::Stream(_) => SizeHint::default(),
+            Payload::Reader(reading) => SizeHint::with_exact(reading.bytes_left()),
         }
     }
 }
@@ -202,6 +232,36 @@ mod tests {
     fn what_has_no_json_form_is_a_500() {
         let response = Response::json(StatusCode::OK, &BTreeMap::from([((1, 2), 3)]));
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    /// Hands over a few bytes at a time, and fails where it is told to.
+    struct Dripping(usize, Option<usize>);
+
+    impl Read for Dripping {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            if self.1 == Some(self.0) {
+                return Err(std::io::Error::other("a bad sector"));
+            }
+            let bytes = into.len().min(3);
+            into[..bytes].fill(b'x');
+            self.0 += bytes;
+            Ok(bytes)
+        }
+    }
+
+    #[test]
+    fn a_reader_is_read_up_to_its_length() {
+        let check = |bytes: u64, source: Dripping, expected: usize| {
+            let response = Response::reader(StatusCode::OK, "text/csv", bytes, source);
+            assert!(response.bytes_ready().is_none());
+            assert_eq!(response.payload.size_hint().exact(), Some(bytes));
+            assert_eq!(response.payload.is_end_stream(), bytes == 0);
+            assert_eq!(crate::block_on(response.into_bytes()).len(), expected);
+        };
+        check(0, Dripping(0, None), 0);
+        check(10, Dripping(0, None), 10);
+        check(200_000, Dripping(0, None), 200_000);
+        check(10, Dripping(0, Some(6)), 0);
     }
 
     #[test]

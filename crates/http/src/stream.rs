@@ -58,10 +58,6 @@ pub enum SendError {
 pub(crate) struct ByteReceiver(mpsc::Receiver<Bytes>);
 
 impl ByteReceiver {
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        self.0.recv().await
-    }
-
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.0.poll_recv(cx)
     }

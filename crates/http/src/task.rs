@@ -1,5 +1,8 @@
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Runs `work` on a thread where it may block or compute, and gives back its result.
 ///
@@ -49,6 +52,47 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
+/// So many may do something at once; who comes later waits in line, first come first served. Clones are one.
+///
+/// ```
+/// use trainyard_http::Seats;
+///
+/// let seats = Seats::new(1);
+/// let seat = seats.try_take();
+/// assert!(seat.is_some() && seats.try_take().is_none());
+/// drop(seat);
+/// assert!(seats.try_take().is_some());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Seats(Arc<Semaphore>);
+
+/// A taken seat; dropped, it is free again.
+#[derive(Debug)]
+#[must_use = "dropped, it is free again"]
+pub struct Seat {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seats {
+    /// So many seats, 1 to a million.
+    #[must_use]
+    pub fn new(seats: usize) -> Seats {
+        Seats(Arc::new(Semaphore::new(seats.clamp(1, 1_000_000))))
+    }
+
+    /// Takes a seat, waiting while there is none.
+    #[expect(clippy::missing_panics_doc, reason = "the semaphore is never closed")]
+    pub async fn take(&self) -> Seat {
+        Seat { _permit: Arc::clone(&self.0).acquire_owned().await.expect("the semaphore is never closed") }
+    }
+
+    /// Takes a seat if there is one now and nobody waits for it.
+    #[must_use]
+    pub fn try_take(&self) -> Option<Seat> {
+        Arc::clone(&self.0).try_acquire_owned().ok().map(|permit| Seat { _permit: permit })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +112,14 @@ mod tests {
     fn a_timeout_ends_the_wait() {
         assert_eq!(block_on(timeout(Duration::ZERO, std::future::pending::<()>())), None);
         assert_eq!(block_on(timeout(Duration::from_secs(60), async { 1 })), Some(1));
+    }
+
+    #[test]
+    fn who_comes_later_waits_for_a_seat() {
+        let seats = Seats::new(0);
+        let seat = block_on(seats.take());
+        assert!(block_on(timeout(Duration::ZERO, seats.take())).is_none(), "zero counts as one");
+        drop(seat);
+        assert!(block_on(timeout(Duration::from_secs(60), seats.take())).is_some());
     }
 }

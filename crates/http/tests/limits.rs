@@ -211,6 +211,32 @@ fn a_stalled_body_is_a_408() {
 }
 
 #[test]
+fn each_mount_has_its_own_time_for_a_body() {
+    let mount = |prefix: &str| Mount::new(prefix, Arc::new(service_fn(read))).unwrap();
+    let mounts = Mounts::new()
+        .with(mount("/short").with_body_timeout(SHORT))
+        .and_then(|mounts| mounts.with(mount("/default")))
+        .unwrap();
+    let begin = "HTTP/1.1\r\ncontent-length: 4\r\n\r\nab";
+    // What the mount says counts, whether the server says more or less.
+    let server = Server::start(config().with_body_timeout(support::PATIENCE), mounts).unwrap();
+    let mut short = Client::connect(server.local_addr());
+    let mut long = Client::connect(server.local_addr());
+    long.send(format!("POST /default {begin}"));
+    assert_eq!(short.send(format!("POST /short {begin}")).receive().status, 408);
+    assert_eq!(long.send("cd").receive().body, "4");
+
+    let mounts = Mounts::new().with(mount("/long").with_body_timeout(support::PATIENCE));
+    let mounts = mounts.and_then(|mounts| mounts.with(mount("/default"))).unwrap();
+    let server = Server::start(config().with_body_timeout(SHORT), mounts).unwrap();
+    let mut short = Client::connect(server.local_addr());
+    let mut long = Client::connect(server.local_addr());
+    long.send(format!("POST /long {begin}"));
+    assert_eq!(short.send(format!("POST /default {begin}")).receive().status, 408);
+    assert_eq!(long.send("cd").receive().body, "4");
+}
+
+#[test]
 fn a_body_that_drips_is_a_408() {
     let server = reader(config().with_body_timeout(SHORT));
     let mut client = Client::connect(server.local_addr());

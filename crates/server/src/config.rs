@@ -2,8 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use trainyard_cyborgdb::Settings;
+use trainyard_http::secret::Secret;
+
+use crate::Contestants;
+use crate::mathfi::MathFiConfig;
 
 /// What a service is told; everything but the folder has a default.
 ///
@@ -22,6 +27,8 @@ pub struct ServiceConfig {
     open_access: OpenAccess,
     indexes_max: usize,
     cyborgdb: Settings,
+    memory_mib: u64,
+    mathfi: MathFiConfig,
 }
 
 /// Where the yard keeps its jobs, rules and models.
@@ -57,6 +64,8 @@ impl ServiceConfig {
             open_access: OpenAccess::default(),
             indexes_max: 1_000,
             cyborgdb: Settings::new(),
+            memory_mib: 4_096,
+            mathfi: MathFiConfig::new(),
         }
     }
 
@@ -140,10 +149,123 @@ impl ServiceConfig {
         &self.cyborgdb
     }
 
-    /// Whether anybody could come in whom nobody meant to let in.
+    /// The URL that clients use when this is the address, without a slash at its end.
+    pub(crate) fn url_at(&self, address: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
+    }
+
+    pub(crate) fn mathfi_config(&self) -> &MathFiConfig {
+        &self.mathfi
+    }
+
+    /// Whether anybody could come in whom nobody meant to let in. MathFi's wire asks everybody who they are.
     pub(crate) fn is_exposed(&self) -> bool {
         let is_asked = self.cyborgdb.root_key().is_some();
         !is_asked && self.open_access == OpenAccess::Loopback && !self.listen.ip().is_loopback()
+    }
+}
+
+/// MathFi.
+impl ServiceConfig {
+    /// How MathFi's wire behaves. Without a key it signs by one that is kept in the data folder, and without a public
+    /// URL it uses that of [`ServiceConfig::with_public_url`].
+    #[must_use]
+    pub fn with_mathfi(mut self, settings: trainyard_mathfi::Settings) -> Self {
+        self.mathfi.settings = settings;
+        self
+    }
+
+    /// Lets somebody log in: `name` has 1 to 256 bytes and no control character. Of two of one name the last counts.
+    /// Default: nobody, and then one is made, see [`Opened::first_user`](crate::Opened::first_user).
+    ///
+    /// Of a password only a hash is kept. What belongs to a name stays with it, also over a change of the password,
+    /// which puts an end to all tokens that were given out under it.
+    #[must_use]
+    pub fn with_mathfi_user(mut self, name: impl Into<String>, password: Secret) -> Self {
+        self.mathfi.users.insert(name.into(), password);
+        self
+    }
+
+    /// Which learner stands behind which code. Default: [`Contestants::standard`].
+    #[must_use]
+    pub fn with_mathfi_contestants(mut self, contestants: Contestants) -> Self {
+        self.mathfi.contestants = contestants;
+        self
+    }
+
+    /// Runs so many contests at once, at least 1; they share the cores. Default: 2.
+    #[must_use]
+    pub fn with_mathfi_running_max(mut self, contests: u32) -> Self {
+        self.mathfi.running_max = contests.max(1);
+        self
+    }
+
+    /// Lets each user have so many datasets; beyond, none is made. Default: 1,000.
+    #[must_use]
+    pub fn with_mathfi_datasets_max(mut self, datasets: u64) -> Self {
+        self.mathfi.datasets_max = datasets;
+        self
+    }
+
+    /// Keeps so many predictions of each user; beyond, the oldest that has ended goes, with its result, and while none
+    /// has, none is made. Default: 1,000.
+    #[must_use]
+    pub fn with_mathfi_predictions_max(mut self, predictions: u64) -> Self {
+        self.mathfi.predictions_max = predictions;
+        self
+    }
+
+    /// Data must be ready within this time, and fails beyond. Default: 30 minutes.
+    #[must_use]
+    pub fn with_mathfi_prepare_time(mut self, time: Duration) -> Self {
+        self.mathfi.prepare_time = time;
+        self
+    }
+
+    /// A prediction must be made within this time, and times out beyond. Default: 30 minutes.
+    #[must_use]
+    pub fn with_mathfi_predict_time(mut self, time: Duration) -> Self {
+        self.mathfi.predict_time = time;
+        self
+    }
+
+    /// Has each algorithm of a contest write a checkpoint after so long, at the first step that ends then: what a crash
+    /// costs. Zero for every step. Default: 5 seconds.
+    #[must_use]
+    pub fn with_mathfi_checkpoint_every(mut self, time: Duration) -> Self {
+        self.mathfi.checkpoint_every = time;
+        self
+    }
+
+    /// So much memory is there for contests, in MiB: those for which it is not free wait, and data that would need
+    /// more of it is refused. Default: 4,096.
+    #[must_use]
+    pub fn with_memory_mib(mut self, memory_mib: u64) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
+    /// How MathFi's wire behaves.
+    #[must_use]
+    pub fn mathfi(&self) -> &trainyard_mathfi::Settings {
+        &self.mathfi.settings
+    }
+
+    /// Who may log in, sorted; nobody for the one that is made.
+    pub fn mathfi_users(&self) -> impl Iterator<Item = &str> {
+        self.mathfi.users.keys().map(String::as_str)
+    }
+
+    /// How many contests run at once.
+    #[must_use]
+    pub fn mathfi_running_max(&self) -> u32 {
+        self.mathfi.running_max
+    }
+
+    /// How much memory there is for contests, in MiB.
+    #[must_use]
+    pub fn memory_mib(&self) -> u64 {
+        self.memory_mib
     }
 }
 

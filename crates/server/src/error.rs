@@ -39,6 +39,9 @@ pub enum OpenError {
     /// The catalogue of indexes cannot be used.
     #[error("could not open the catalogue of indexes")]
     Catalog(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is kept of MathFi's users, datasets and predictions cannot be used.
+    #[error("could not open the datasets")]
+    Datasets(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] trainyard_journal::JournalError),
@@ -57,4 +60,10 @@ pub enum OpenError {
     /// The operating system has no thread left.
     #[error("could not start a thread")]
     Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    pub(crate) fn books(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Datasets(Box::new(error))
+    }
 }

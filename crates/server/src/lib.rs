@@ -1,7 +1,8 @@
 //! A service that hosts the adapters and their trainers in one process.
 //!
 //! [`Service::open`] takes a data folder and serves, under `/v1`, CyborgDB's wire format over real vector
-//! indexes: [`trainyard_cyborgdb`] speaks, [`trainyard_ivf`] stores, searches and trains, and a
+//! indexes: [`trainyard_cyborgdb`] speaks, and [`trainyard_ivf`] stores, searches and trains. Under `/api` it serves
+//! MathFi's over real tables: [`trainyard_mathfi`] speaks, and the algorithms of [`trainyard_tabular`] compete. One
 //! [yard](trainyard_runtime::Trainyard) says which training runs when. All of it is durable: a process that is
 //! killed in the middle of a training goes on with it when it is started again.
 //!
@@ -31,17 +32,32 @@
 //! | `work/` | checkpoints and models |
 //! | `cyborgdb/catalog.sqlite` | which indexes there are |
 //! | `cyborgdb/indexes/` | their vectors, a file `<uuid>.sqlite` per index |
+//! | `mathfi/catalog.sqlite` | users, datasets, predictions; of passwords, hashes |
+//! | `mathfi/signing.key` | what tokens and URLs are signed with |
+//! | `mathfi/incoming/` | files on their way in; cleared at every start |
+//! | `mathfi/datasets/` | tables, a file `<uuid>.table` per dataset |
+//! | `mathfi/predictions/` | results, a file `<uuid>.result` per prediction |
 
 mod config;
 mod cyborgdb;
+mod ending;
 mod error;
 mod greeting;
 mod lock;
+mod mathfi;
+mod news;
+mod opened;
 mod service;
+mod terminal;
 mod watch;
 
 pub use crate::config::{JournalChoice, OpenAccess, ServiceConfig};
+pub use crate::ending::Ending;
 pub use crate::error::OpenError;
 pub use crate::greeting::Greeting;
-pub use crate::service::{Closed, Ending, Opened, Service};
-pub use crate::watch::{News, Terminal, Watch};
+pub use crate::mathfi::{Contestants, FirstUser, UnknownAlgorithm};
+pub use crate::news::News;
+pub use crate::opened::{Closed, Opened};
+pub use crate::service::Service;
+pub use crate::terminal::Terminal;
+pub use crate::watch::Watch;

@@ -1,21 +1,33 @@
 //! One process has a data folder, and everybody can read which.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+
+use crate::OpenError;
 
 /// Held as long as the folder is in use. The operating system drops it with the process; the file stays.
 #[derive(Debug)]
 pub(crate) struct FolderLock(#[expect(dead_code, reason = "held, not read")] File);
 
 #[derive(Debug)]
-pub(crate) enum NotLocked {
+enum NotLocked {
     HeldBy(String),
     Failed(io::Error),
 }
 
 impl FolderLock {
-    pub(crate) fn take(folder: &Path) -> Result<Self, NotLocked> {
+    /// Makes the folder if it is not there, for its owner alone, and takes it.
+    pub(crate) fn open(data: &Path) -> Result<Self, OpenError> {
+        let folder = || data.to_owned();
+        make_private(data).map_err(|source| OpenError::Folder { folder: folder(), source })?;
+        Self::take(data).map_err(|error| match error {
+            NotLocked::HeldBy(holder) => OpenError::InUse { folder: folder(), holder },
+            NotLocked::Failed(source) => OpenError::Folder { folder: folder(), source },
+        })
+    }
+
+    fn take(folder: &Path) -> Result<Self, NotLocked> {
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -36,6 +48,15 @@ impl FolderLock {
         write(&mut file).map_err(NotLocked::Failed)?;
         Ok(Self(file))
     }
+}
+
+/// A folder that is made here is nobody else's to read: nothing in it is encrypted.
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn holder(file: File) -> String {

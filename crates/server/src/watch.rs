@@ -1,67 +1,127 @@
 //! Trainings as they go on, for people who watch.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use trainyard_core::port::Change;
-use trainyard_core::{Event, Fact, JobId, Metric, ModelId, Outcome, Progress};
+use trainyard_core::{Event, Fact, Job, JobId, Metric, ModelId, Outcome};
 use trainyard_cyborgdb::{N_LISTS, TrainParameters};
+use trainyard_mathfi::DatasetId;
 use trainyard_runtime::{Subscription, Trainyard};
+
+use crate::News;
+use crate::mathfi::{Books, Work};
+use crate::news::{Standing, What};
 
 /// What happens to trainings, one piece of news after the other; each reads as a line.
 ///
 /// Ends when the yard has stopped. Somebody who is too slow misses some.
 pub struct Watch {
     yard: Trainyard,
+    books: Arc<Books>,
     changes: Subscription,
 }
 
-/// Something that happened to a training.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
-    name: String,
-    what: What,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Stands(Progress),
-    Trained { lists: String },
-    NothingToDo,
-    Ended(Outcome),
-    GoesOnLater(String),
+/// What a job is about.
+enum About {
+    Index { name: String },
+    Contest(DatasetId),
+    Work(Work),
 }
 
 impl Watch {
-    pub(crate) fn new(yard: &Trainyard) -> Self {
-        Self { yard: yard.clone(), changes: yard.subscribe() }
+    pub(crate) fn new(yard: &Trainyard, books: &Arc<Books>) -> Self {
+        Self { yard: yard.clone(), books: Arc::clone(books), changes: yard.subscribe() }
     }
 
     fn news(&self, fact: &Fact) -> Option<News> {
         if let Event::Finished { job, outcome, .. } = &fact.event {
-            return Some(News { name: self.name(*job), what: self.ended(outcome) });
+            return Some(self.ended(*job, outcome));
         }
         if let Event::Interrupted { job, reason, .. } | Event::Retried { job, reason, .. } = &fact.event {
-            return Some(News { name: self.name(*job), what: What::GoesOnLater(reason.to_string()) });
+            let name = match self.about(*job) {
+                About::Index { name } => name,
+                About::Contest(id) => self.dataset(id),
+                About::Work(work) => self.name(work),
+            };
+            return Some(News::new(name, What::GoesOnLater(reason.to_string())));
+        }
+        if let Event::Reported { job, .. } | Event::CandidateEnded { job, .. } = &fact.event
+            && let About::Contest(id) = self.about(*job)
+        {
+            return Some(News::new(self.dataset(id), What::Contest(self.standings(*job)?)));
         }
         None
     }
 
-    fn ended(&self, outcome: &Outcome) -> What {
-        if let Outcome::Completed { model } = outcome {
-            return model.map_or(What::NothingToDo, |model| What::Trained { lists: self.lists(model) });
+    fn ended(&self, job: JobId, outcome: &Outcome) -> News {
+        match self.about(job) {
+            About::Index { name } => {
+                let what = match outcome {
+                    Outcome::Completed { model: Some(model) } => What::Trained { lists: self.lists(*model) },
+                    Outcome::Completed { model: None } => What::NothingToDo,
+                    Outcome::TimedOut(_)
+                    | Outcome::Stalled
+                    | Outcome::Cancelled { .. }
+                    | Outcome::Failed { .. }
+                    | Outcome::Superseded => What::Ended(outcome.clone()),
+                };
+                News::new(name, what)
+            }
+            About::Contest(id) => {
+                let standings = self.standings(job).unwrap_or_default();
+                let is_winner = |one: &Standing| one.ended.as_ref().is_some_and(Outcome::is_completed);
+                let what = match standings.into_iter().find(is_winner) {
+                    Some(Standing { code, performance, ended: _ }) => What::Won { code, performance },
+                    None => What::Unwon(outcome.clone()),
+                };
+                News::new(self.dataset(id), what)
+            }
+            About::Work(work @ Work::Prepare(_)) => News::new(self.name(work), What::Data(outcome.clone())),
+            About::Work(work @ Work::Predict(_)) => {
+                News::new(self.name(work), What::Prediction(outcome.clone()))
+            }
         }
-        What::Ended(outcome.clone())
     }
 
-    /// What the index is called; of another training its subject.
-    fn name(&self, job: JobId) -> String {
-        let found =
-            self.yard.read(|yard| yard.job(job).map(|job| (job.parameters.clone(), job.subject.clone())));
-        let Some((parameters, subject)) = found else { return job.to_string() };
+    fn about(&self, job: JobId) -> About {
+        let found = |job: &Job| (job.parameters.clone(), job.subject.clone());
+        let Some((parameters, subject)) = self.yard.read(|yard| yard.job(job).map(found)) else {
+            return About::Index { name: job.to_string() };
+        };
+        if let Some(dataset) = DatasetId::of(&subject) {
+            return About::Contest(dataset);
+        }
+        if let Some(work) = Work::of(&subject) {
+            return About::Work(work);
+        }
         let parameters = TrainParameters::from_bytes(parameters.as_bytes());
-        parameters.map_or_else(|_| subject.to_string(), |parameters| parameters.index_name)
+        let name = parameters.map_or_else(|_| subject.to_string(), |parameters| parameters.index_name);
+        About::Index { name }
+    }
+
+    fn name(&self, work: Work) -> String {
+        match work {
+            Work::Prepare(id) => self.dataset(id),
+            Work::Predict(id) => id.to_string(),
+        }
+    }
+
+    fn dataset(&self, id: DatasetId) -> String {
+        let found = self.books.catalog.dataset(id).ok().flatten();
+        found.map_or_else(|| id.to_string(), |dataset| dataset.name)
+    }
+
+    fn standings(&self, job: JobId) -> Option<Vec<Standing>> {
+        self.yard.read(|yard| {
+            let candidates = yard.job(job)?.contest()?.candidates.iter();
+            let standing = |candidate: &trainyard_core::Candidate| Standing {
+                code: candidate.label.to_string(),
+                performance: candidate.standing.window.latest(),
+                ended: candidate.outcome().cloned(),
+            };
+            Some(candidates.map(standing).collect())
+        })
     }
 
     fn lists(&self, model: ModelId) -> String {
@@ -78,9 +138,11 @@ impl Iterator for Watch {
         loop {
             let news = match self.changes.next_blocking()? {
                 Change::Happened { fact, .. } => self.news(&fact),
-                Change::Progressed { job, progress } => {
-                    Some(News { name: self.name(job), what: What::Stands(progress) })
-                }
+                Change::Progressed { job, progress } => match self.about(job) {
+                    About::Index { name } => Some(News::new(name, What::Stands(progress))),
+                    // Of these, what is durable is told.
+                    About::Contest(_) | About::Work(_) => None,
+                },
                 Change::Missed { .. } => None,
             };
             if news.is_some() {
@@ -93,156 +155,5 @@ impl Iterator for Watch {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
-
-impl News {
-    /// Whether there will be more of it soon.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(self.what, What::Stands(_))
-    }
-
-    /// Whether both are about the same phase of the same training.
-    fn is_about_same(&self, other: &Self) -> bool {
-        match (&self.what, &other.what) {
-            (What::Stands(one), What::Stands(two)) => self.name == other.name && one.phase == two.phase,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for News {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        match &self.what {
-            What::Stands(progress) => {
-                write!(f, "training {name:?}")?;
-                if let Some(phase) = &progress.phase {
-                    write!(f, ": {phase}")?;
-                }
-                if progress.total > 0 {
-                    write!(f, " {} of at most {}", progress.step, progress.total)?;
-                }
-                progress.loss.map_or(Ok(()), |loss| write!(f, ", loss {:.6e}", loss.get()))
-            }
-            What::Trained { lists } => write!(f, "trained {name:?}: {lists} lists"),
-            What::NothingToDo => write!(f, "nothing to train in {name:?}"),
-            What::Ended(outcome) => write!(f, "training {name:?} ended: {outcome}"),
-            What::GoesOnLater(reason) => write!(f, "training {name:?} goes on later: {reason}"),
-        }
-    }
-}
-
-/// Where news are written.
-///
-/// On a terminal the line of a training that goes on is written over and over; elsewhere it is a line now and then.
-#[derive(Debug)]
-pub struct Terminal<W> {
-    out: W,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    /// Whether the line that the cursor is in may be written over.
-    Screen { is_open: bool },
-    /// The last line about something passing, and when it was written.
-    Log { passing: Option<(News, Instant)> },
-}
-
-impl<W: Write> Terminal<W> {
-    /// A terminal, with a cursor that can go back.
-    pub fn screen(out: W) -> Self {
-        Self { out, kind: Kind::Screen { is_open: false } }
-    }
-
-    /// A file or a pipe.
-    pub fn log(out: W) -> Self {
-        Self { out, kind: Kind::Log { passing: None } }
-    }
-
-    /// Writes all news until there are none any more.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn show(&mut self, watch: Watch) -> io::Result<()> {
-        for news in watch {
-            self.tell(&news)?;
-        }
-        match self.kind {
-            Kind::Screen { is_open: true } => writeln!(self.out),
-            Kind::Screen { is_open: false } | Kind::Log { .. } => Ok(()),
-        }
-    }
-
-    fn tell(&mut self, news: &News) -> io::Result<()> {
-        match &mut self.kind {
-            Kind::Screen { is_open } => {
-                write!(self.out, "\r\x1b[K{news}")?;
-                *is_open = news.is_passing();
-                if !*is_open {
-                    writeln!(self.out)?;
-                }
-            }
-            Kind::Log { passing } => {
-                let now = Instant::now();
-                let is_told = |(last, at): &(News, Instant)| {
-                    last.is_about_same(news) && now.duration_since(*at) < PASSING_EVERY
-                };
-                if passing.as_ref().is_some_and(is_told) {
-                    return Ok(());
-                }
-                *passing = news.is_passing().then(|| (news.clone(), now));
-                writeln!(self.out, "{news}")?;
-            }
-        }
-        self.out.flush()
-    }
-}
-
-const PASSING_EVERY: Duration = Duration::from_secs(2);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn news() -> [News; 4] {
-        let news = |what| News { name: "a".to_owned(), what };
-        let step =
-            |step| What::Stands(Progress::step(step, 100).with_phase("kmeans").with_loss(12.5).unwrap());
-        [
-            news(What::Stands(Progress::default().with_phase("seeding"))),
-            news(step(1)),
-            news(step(2)),
-            news(What::Trained { lists: "128".to_owned() }),
-        ]
-    }
-
-    fn written(mut terminal: Terminal<Vec<u8>>) -> String {
-        news().iter().for_each(|news| terminal.tell(news).unwrap());
-        String::from_utf8(terminal.out).unwrap()
-    }
-
-    #[test]
-    fn a_screen_shows_one_line_that_changes() {
-        assert_eq!(
-            written(Terminal::screen(Vec::new())),
-            "\r\x1b[Ktraining \"a\": seeding\
-             \r\x1b[Ktraining \"a\": kmeans 1 of at most 100, loss 1.250000e1\
-             \r\x1b[Ktraining \"a\": kmeans 2 of at most 100, loss 1.250000e1\
-             \r\x1b[Ktrained \"a\": 128 lists\n"
-        );
-    }
-
-    #[test]
-    fn a_log_has_the_first_line_of_every_phase_and_the_last() {
-        let log = written(Terminal::log(Vec::new()));
-        assert_eq!(
-            log,
-            "training \"a\": seeding\n\
-             training \"a\": kmeans 1 of at most 100, loss 1.250000e1\n\
-             trained \"a\": 128 lists\n"
-        );
     }
 }

@@ -1,4 +1,5 @@
-//! The vendor's own clients, unmodified, against a running server.
+//! The vendors' own clients, unmodified, against a running server; where a vendor has none, what its recipe says, with
+//! the library that it names.
 //!
 //! They are installed from PyPI and npm into a folder that is thrown away. Where Python or Node is missing the test
 //! says so and is skipped; where `CI` is set it fails.
@@ -19,12 +20,22 @@ const ROOT_KEY: &str = "a-root-key";
 fn the_python_client() {
     let Some(python) = tool("python3", &["-c", "import venv, ensurepip"]) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let venv = folder.path().join("venv");
-    run(Command::new(python).args(["-m", "venv"]).arg(&venv));
-    let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "cyborgdb==0.18.0", "numpy"]));
-    let (_data, service) = serve(keyed());
+    let python = python_with(python, folder.path(), &["cyborgdb==0.18.0", "numpy"]);
+    let (_data, service) = serve(keyed);
     let said = run(Command::new(&python).arg(script("cyborgdb_client.py")).args([service.url(), ROOT_KEY]));
+    println!("{said}");
+    service.shutdown(Duration::from_secs(10));
+}
+
+#[test]
+fn the_recipe_of_mathfi() {
+    let Some(python) = tool("python3", &["-c", "import venv, ensurepip"]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let python = python_with(python, folder.path(), &["requests==2.32.5"]);
+    let user = Secret::new("s3cret").unwrap();
+    let (_data, service) = serve(|config| config.with_mathfi_user("a@example.com", user));
+    let script = script("mathfi_client.py");
+    let said = run(Command::new(&python).arg(script).args([service.url(), "a@example.com", "s3cret"]));
     println!("{said}");
     service.shutdown(Duration::from_secs(10));
 }
@@ -43,23 +54,33 @@ fn the_npm_client() {
     // Beside what it imports.
     let script = folder.path().join("client.mjs");
     std::fs::copy(self::script("cyborgdb_client.mjs"), &script).unwrap();
-    let (_data, service) = serve(keyed());
-    let (_data, open) = serve(Settings::new());
+    let (_data, service) = serve(keyed);
+    let (_data, open) = serve(|config| config);
     let said = run(Command::new(node).arg(script).args([service.url(), ROOT_KEY, open.url()]));
     println!("{said}");
     service.shutdown(Duration::from_secs(10));
     open.shutdown(Duration::from_secs(10));
 }
 
-fn keyed() -> Settings {
-    Settings::new().with_root_key(Secret::new(ROOT_KEY).expect("it is not empty"))
+fn keyed(config: ServiceConfig) -> ServiceConfig {
+    let key = Secret::new(ROOT_KEY).expect("it is not empty");
+    config.with_cyborgdb(Settings::new().with_root_key(key))
 }
 
-fn serve(settings: Settings) -> (TempDir, Service) {
+fn serve(settle: impl FnOnce(ServiceConfig) -> ServiceConfig) -> (TempDir, Service) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let config = ServiceConfig::new(folder.path()).with_listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let (service, _) = Service::open(config.with_cyborgdb(settings)).expect("it opens");
+    let (service, _) = Service::open(settle(config)).expect("it opens");
     (folder, service)
+}
+
+/// A Python of its own that has these packages.
+fn python_with(python: &str, folder: &Path, packages: &[&str]) -> PathBuf {
+    let venv = folder.join("venv");
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv));
+    let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
+    python
 }
 
 fn script(name: &str) -> PathBuf {

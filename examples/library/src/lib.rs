@@ -1,10 +1,14 @@
 //! Examples that need the facade alone. In learning order: `first_job`, `survive_a_crash`,
 //! `retrain_when_it_grows`.
 
+mod chart;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
+
+pub use crate::chart::chart;
 
 /// A folder below the system's own for temporary files, empty at first and gone when this is dropped.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::body::Body;
+use crate::mounts::Mount;
 use crate::request::Request;
 use crate::request_id::{REQUEST_ID, RequestId};
 use crate::response::{Payload, Response};
@@ -24,12 +25,14 @@ pub(super) async fn answer(link: Arc<Link>, request: http::Request<Incoming>) ->
     let site = &link.site;
     let (head, incoming) = request.into_parts();
     let id = site.ids.of(&head.headers);
-    let upload = Upload::new(incoming, &head.headers, &link);
+    let mount = site.mounts.find(head.uri.path());
+    let time = mount.and_then(Mount::body_timeout).unwrap_or(site.config.body_timeout);
+    let upload = Upload::new(incoming, &head.headers, &link, time);
 
     let response = if head.headers.len() > site.config.headers_max {
         link.close_after_answer();
         Response::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large")
-    } else if let Some(mount) = site.mounts.find(head.uri.path()) {
+    } else if let Some(mount) = mount {
         let limit_bytes = mount.body_limit_bytes().unwrap_or(site.config.body_limit_bytes);
         let body = upload.map_or_else(Body::empty, |upload| Body::upload(upload, limit_bytes));
         guarded(&**mount.service(), Request::from_parts(head, Some(link.peer), id, body)).await

@@ -99,8 +99,8 @@ impl ServerConfig {
         self
     }
 
-    /// Time from the end of the head to the end of the body, for a service that reads it.
-    /// Default: 300 s.
+    /// Time from the end of the head to the end of the body, for a service that reads it, where a
+    /// [mount](crate::Mount::with_body_timeout) does not say otherwise. Default: 300 s.
     #[must_use]
     pub fn with_body_timeout(mut self, time: Duration) -> ServerConfig {
         self.body_timeout = bounded(time);
@@ -146,6 +146,6 @@ impl ServerConfig {
 }
 
 /// Keeps sums with the present moment from overflowing.
-pub(super) fn bounded(time: Duration) -> Duration {
+pub(crate) fn bounded(time: Duration) -> Duration {
     time.clamp(Duration::from_millis(1), Duration::from_secs(365 * 24 * 3600))
 }

@@ -22,6 +22,7 @@ mod worker;
 #[cfg(feature = "tower")]
 pub(crate) use self::answer::{guarded, into_http};
 pub use self::config::ServerConfig;
+pub(crate) use self::config::bounded;
 use self::site::Site;
 pub(crate) use self::upload::Upload;
 use self::worker::Worker;
@@ -110,7 +111,7 @@ impl RunningServer {
     /// and in the report. Work inside [`blocking`](crate::blocking) is not waited for.
     pub fn shutdown(self, deadline: Duration) -> Shutdown {
         let open = self.site.connections_open();
-        let end = Instant::now() + config::bounded(deadline);
+        let end = Instant::now() + bounded(deadline);
         self.stop.send_replace(Some(end));
 
         let mut report =

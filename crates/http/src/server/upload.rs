@@ -22,15 +22,20 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// The body that follows these headers, if any does.
-    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, link: &Arc<Link>) -> Option<Upload> {
+    /// The body that follows these headers, if any does; it may take this long.
+    pub(super) fn new(
+        incoming: Incoming,
+        headers: &HeaderMap,
+        link: &Arc<Link>,
+        time: Duration,
+    ) -> Option<Upload> {
         if incoming.is_end_stream() {
             return None;
         }
         Some(Upload {
             incoming: Some(incoming),
             link: Arc::clone(link),
-            deadline: Instant::now() + link.site.config.body_timeout,
+            deadline: Instant::now() + time,
             held_back: headers.contains_key(EXPECT),
         })
     }

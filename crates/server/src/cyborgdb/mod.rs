@@ -2,10 +2,11 @@
 
 mod catalog;
 mod host;
+mod serve;
 mod shelf;
 mod trainer;
 mod translate;
 
-pub(crate) use self::host::VectorHost;
+pub(crate) use self::serve::serve;
 pub(crate) use self::shelf::{Shelf, ShelfError};
 pub(crate) use self::trainer::IndexTrainer;

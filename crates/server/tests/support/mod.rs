@@ -1,11 +1,17 @@
 //! A client that speaks raw HTTP, points to index, and waiting by asking, as the vendor's clients do.
 #![allow(dead_code, reason = "every test takes what it needs")]
 
+pub(crate) mod mathfi;
+#[cfg(unix)]
+pub(crate) mod serving;
+pub(crate) mod steady;
+
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use trainyard_runtime::Trainyard;
 
 pub(crate) const DIMENSION: usize = 32;
 pub(crate) const INDEX_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -126,6 +132,17 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(begun.elapsed() < LONG, "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Looks again at every change of a yard until it is so, and not for ever.
+pub(crate) fn until_told(yard: &Trainyard, what: &str, mut is_so: impl FnMut() -> bool) {
+    let mut changes = yard.subscribe();
+    let end = Instant::now() + LONG;
+    while !is_so() {
+        let left = end.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "waited too long until {what}");
+        changes.next_timeout(left);
     }
 }
 

@@ -3,15 +3,17 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
-use trainyard_core::Switch;
+use trainyard_core::{Gain, Score, StallRule, Switch};
 use trainyard_cyborgdb::{Rule, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_server::{JournalChoice, OpenAccess, ServiceConfig};
 
-/// Serves CyborgDB's wire format over real vector indexes.
+/// Serves CyborgDB's wire format over real vector indexes, and MathFi's over contests of real classifiers.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Flags {
@@ -53,6 +55,35 @@ pub(crate) struct Flags {
     /// How many indexes there may be; each is in memory as a whole
     #[arg(long, env = "TRAINYARD_CYBORGDB_INDEXES_MAX", value_name = "N", default_value_t = 1_000)]
     cyborgdb_indexes_max: usize,
+    /// Somebody who may log in to MathFi's wire; may be given more than once. Better given by the environment, a line
+    /// each, since other users can see arguments. Unset: a user is made, and its password shown once
+    #[arg(
+        long,
+        env = "TRAINYARD_MATHFI_USER",
+        value_name = "NAME:PASSWORD",
+        value_delimiter = '\n',
+        hide_env_values = true
+    )]
+    mathfi_user: Vec<String>,
+    /// Performance that an algorithm must gain within the window, or it is stopped; 0 to 1
+    #[arg(long, env = "TRAINYARD_MATHFI_STALL_GAIN", value_name = "GAIN", default_value = "0.02",
+        value_parser = gain)]
+    mathfi_stall_gain: Score,
+    /// How long an algorithm may take to gain so much, such as 300s, 5m or 1h
+    #[arg(long, env = "TRAINYARD_MATHFI_STALL_WINDOW", value_name = "TIME", default_value = "5m",
+        value_parser = time)]
+    mathfi_stall_window: Duration,
+    /// How long a contest may take
+    #[arg(long, env = "TRAINYARD_MATHFI_TIME_LIMIT", value_name = "TIME", default_value = "1h",
+        value_parser = time)]
+    mathfi_time_limit: Duration,
+    /// How many contests run at once
+    #[arg(long, env = "TRAINYARD_MATHFI_RUNNING_MAX", value_name = "N", default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    mathfi_running_max: u32,
+    /// How much memory contests may take together, in MiB
+    #[arg(long, env = "TRAINYARD_MEMORY_MIB", value_name = "MIB", default_value_t = 4_096)]
+    memory_mib: u64,
     /// Where jobs are kept: in the data folder, or nowhere, so that they are gone after a restart
     #[arg(long, env = "TRAINYARD_JOURNAL", value_name = "WHERE", default_value = "sqlite",
         value_parser = PossibleValuesParser::new(["sqlite", "memory"])
@@ -75,17 +106,70 @@ impl Flags {
             settings =
                 settings.with_root_key(Secret::new(key).map_err(|error| format!("root key: {error}"))?);
         }
+        let stall =
+            StallRule { gain: Gain::Performance(self.mathfi_stall_gain), within: self.mathfi_stall_window };
+        let mathfi = trainyard_mathfi::Settings::new()
+            .with_stall(Some(stall))
+            .with_time_limit(Some(self.mathfi_time_limit));
         let mut config = ServiceConfig::new(&self.data)
             .with_listen(self.listen)
             .with_journal(self.journal)
             .with_indexes_max(self.cyborgdb_indexes_max)
             .with_open_access(if self.insecure { OpenAccess::Anywhere } else { OpenAccess::Loopback })
-            .with_cyborgdb(settings);
+            .with_cyborgdb(settings)
+            .with_mathfi(mathfi)
+            .with_mathfi_running_max(self.mathfi_running_max)
+            .with_memory_mib(self.memory_mib);
+        for User { name, password } in self.users()? {
+            config = config.with_mathfi_user(name, password);
+        }
         if let Some(url) = &self.public_url {
             config = config.with_public_url(url);
         }
         Ok(config)
     }
+}
+
+impl Flags {
+    /// Read here, for a complaint of the parser's would show the password.
+    fn users(&self) -> Result<Vec<User>, String> {
+        let lines = (1..).zip(&self.mathfi_user).filter(|(_, line)| !line.trim().is_empty());
+        lines.map(|(n, line)| line.parse().map_err(|error| format!("MathFi's user {n}: {error}"))).collect()
+    }
+}
+
+/// Somebody who may log in.
+struct User {
+    name: String,
+    password: Secret,
+}
+
+impl FromStr for User {
+    type Err = &'static str;
+
+    /// A name has no colon; a password may.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let (name, password) = text.split_once(':').ok_or("a colon must stand between name and password")?;
+        if name.is_empty() {
+            return Err("there is no name before the colon");
+        }
+        let password = Secret::new(password).map_err(|_| "there is no password after the colon")?;
+        Ok(Self { name: name.to_owned(), password })
+    }
+}
+
+fn gain(text: &str) -> Result<Score, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    match Score::new(number) {
+        Ok(score) if (0.0..=1.0).contains(&number) => Ok(score),
+        Ok(_) | Err(_) => Err("it is not within 0 to 1".to_owned()),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("it is no time at all".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]
@@ -105,5 +189,63 @@ mod tests {
         let config = config(&["--cyborgdb-root-key", "s3cret", "--cyborgdb-rule", "service"]);
         assert_eq!(config.cyborgdb().rule(), Rule::Service { floor: 10_000 });
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_mathfi_is_told() {
+        let parsed = |more: &[&str]| Flags::try_parse_from([&["serve"], more].concat());
+        let config = |more: &[&str]| parsed(more).unwrap().config().unwrap();
+        let limits = config(&[]).mathfi().class().limits;
+        assert_eq!(limits, trainyard_mathfi::Settings::new().class().limits, "the defaults are the vendor's");
+        assert_eq!((config(&[]).mathfi_running_max(), config(&[]).memory_mib()), (2, 4_096));
+        assert_eq!(config(&[]).mathfi_users().count(), 0);
+
+        let window = ["--mathfi-stall-gain", "0.5", "--mathfi-stall-window", "90s"];
+        let config = config(&[&window[..], &["--mathfi-time-limit", "1h 30m", "--memory-mib", "7"]].concat());
+        let limits = config.mathfi().class().limits;
+        let gain = Gain::Performance(Score::new(0.5).unwrap());
+        assert_eq!(limits.stall, Some(StallRule { gain, within: Duration::from_secs(90) }));
+        assert_eq!(limits.time, Some(Duration::from_secs(5_400)));
+        assert_eq!(config.memory_mib(), 7);
+
+        let wrong = [
+            ("--mathfi-stall-gain", "1.1"),
+            ("--mathfi-stall-gain", "NaN"),
+            ("--mathfi-stall-gain", "-0.1"),
+            ("--mathfi-stall-window", "0s"),
+            ("--mathfi-time-limit", "soon"),
+            ("--mathfi-running-max", "0"),
+        ];
+        for (flag, value) in wrong {
+            let flag = format!("{flag}={value}");
+            assert!(parsed(&[&flag]).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn users_are_told_one_by_one_or_a_line_each() {
+        let config = |more: &[&str]| Flags::parse_from([&["serve"], more].concat()).config().unwrap();
+        let users = |config: &ServiceConfig| config.mathfi_users().map(str::to_owned).collect::<Vec<_>>();
+        let one_by_one = config(&["--mathfi-user", "b@example.com:s3cret", "--mathfi-user", "a:x:y"]);
+        assert_eq!(users(&one_by_one), ["a", "b@example.com"]);
+        assert!(!format!("{one_by_one:?}").contains("s3cret"));
+        assert_eq!(
+            users(&config(&["--mathfi-user", "a:1\nb:2\r\nc:3\n"])),
+            ["a", "b", "c"],
+            "as the environment has it"
+        );
+        let User { name, password } = "a:x:y".parse().unwrap();
+        assert_eq!((name.as_str(), password.expose()), ("a", "x:y"));
+    }
+
+    #[test]
+    fn a_password_is_in_no_complaint() {
+        for user in [":s3cret", "s3cret", "s3cret:"] {
+            let flags = Flags::parse_from(["serve", "--mathfi-user", "a:1", "--mathfi-user", user]);
+            let error = flags.config().unwrap_err().to_string();
+            assert!(error.starts_with("MathFi's user 2: ") && !error.contains("s3cret"), "{error}");
+        }
+        let help = Flags::command().render_long_help().to_string();
+        assert!(help.contains("TRAINYARD_MATHFI_USER") && help.contains("TRAINYARD_MATHFI_STALL_WINDOW"));
     }
 }

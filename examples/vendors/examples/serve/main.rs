@@ -1,4 +1,5 @@
-//! Serves CyborgDB's wire format over real vector indexes, with a durable data folder.
+//! Serves CyborgDB's wire format over real vector indexes, and MathFi's over contests of real classifiers, with a
+//! durable data folder.
 //!
 //! `cargo run --release --example serve` listens on 127.0.0.1:8000 and says how to try it; `--help` lists the flags.
 //! Ctrl-C stops it in good order, a second one at once. When it cannot go on, as with a full disk, it says why and ends
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use trainyard_core::Reason;
-use trainyard_server::{Service, Terminal};
+use trainyard_server::{FirstUser, Service, Terminal};
 
 use crate::flags::Flags;
 
@@ -39,6 +40,12 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     })?;
     let (service, opened) = Service::open(flags.config()?)?;
     println!("{opened}\n{}", service.greeting("$TRAINYARD_CYBORGDB_ROOT_KEY"));
+    if let Some(FirstUser { name, password, .. }) = &opened.first_user {
+        println!(
+            "MathFi's user {name:?} was made, with the password {}: it is not shown again",
+            password.expose()
+        );
+    }
     let watch = service.watch();
     let shown = thread::spawn(move || match io::stdout().is_terminal() {
         true => Terminal::screen(io::stdout()).show(watch),

@@ -1,0 +1,134 @@
+//! Files on their way in, piece by piece.
+
+use std::ops::RangeInclusive;
+
+use trainyard_http::{Body, Multipart, MultipartLimits, Request, blocking};
+
+use crate::fault::Fault;
+use crate::host::Upload;
+use crate::map;
+use crate::service::{essence, plain};
+
+/// Where a file comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The part `file` of a form.
+    Form(Box<Multipart>),
+    /// The body itself.
+    Body(Body),
+}
+
+impl Source {
+    /// A form, and nothing else. The file in it may have so many bytes, and the form `form_bytes`.
+    pub(crate) fn form(request: &mut Request, file_bytes: u64, form_bytes: u64) -> Result<Self, Fault> {
+        plain(request)?;
+        let limits = MultipartLimits { part_bytes: file_bytes, ..MultipartLimits::default() };
+        let body = request.take_body().with_limit(form_bytes);
+        *request.body_mut() = body;
+        Ok(Self::Form(Multipart::of(request, limits)?.into()))
+    }
+
+    /// A form, or a bare `text/csv`.
+    pub(crate) fn form_or_csv(
+        request: &mut Request,
+        file_bytes: u64,
+        form_bytes: u64,
+    ) -> Result<Self, Fault> {
+        match essence(request.header("content-type").unwrap_or_default()).as_str() {
+            "text/csv" => Self::body(request, file_bytes),
+            "multipart/form-data" => Self::form(request, file_bytes, form_bytes),
+            _ => Err(Fault::wrong_type("Send the CSV as multipart/form-data or as text/csv")),
+        }
+    }
+
+    /// Whatever the body is.
+    pub(crate) fn body(request: &mut Request, file_bytes: u64) -> Result<Self, Fault> {
+        plain(request)?;
+        Ok(Self::Body(request.take_body().with_limit(file_bytes)))
+    }
+
+    /// Pours all of it into an upload of so many bytes. If anything goes wrong the upload is dropped, which leaves
+    /// nothing behind.
+    pub(crate) async fn pour<T: Send + 'static>(
+        self,
+        what: &'static str,
+        upload: Box<dyn Upload<T>>,
+        bytes: RangeInclusive<u64>,
+    ) -> Result<T, Fault> {
+        let mut intake = Intake { upload: Some(upload), held: Vec::new(), bytes: 0 };
+        match self {
+            Self::Body(mut body) => {
+                while let Some(piece) = body.chunk().await {
+                    intake.take(&piece?).await?;
+                }
+            }
+            Self::Form(mut form) => pour_file(&mut form, &mut intake).await?,
+        }
+        intake.finish(what, &bytes).await
+    }
+}
+
+async fn pour_file<T: Send + 'static>(form: &mut Multipart, intake: &mut Intake<T>) -> Result<(), Fault> {
+    let mut found = false;
+    while let Some(mut part) = form.next_part().await? {
+        if part.name() != Some("file") {
+            continue;
+        }
+        if found {
+            return Err(Fault::bad("The form has more than one part called file"));
+        }
+        found = true;
+        while let Some(piece) = part.chunk().await? {
+            intake.take(&piece).await?;
+        }
+    }
+    if found { Ok(()) } else { Err(Fault::bad("The form has no part called file")) }
+}
+
+struct Intake<T> {
+    /// Absent only while it is written to.
+    upload: Option<Box<dyn Upload<T>>>,
+    /// What came, and is not yet written: many small pieces are one write.
+    held: Vec<u8>,
+    bytes: u64,
+}
+
+const HELD_BYTES_MAX: usize = 256 << 10;
+
+impl<T: Send + 'static> Intake<T> {
+    async fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        self.held.extend_from_slice(piece);
+        if self.held.len() < HELD_BYTES_MAX {
+            return Ok(());
+        }
+        self.write().await
+    }
+
+    async fn write(&mut self) -> Result<(), Fault> {
+        let mut held = std::mem::take(&mut self.held);
+        let mut upload = self.upload.take().ok_or_else(Fault::internal)?;
+        let (upload, held, written) = blocking(move || {
+            let written = upload.write(&held);
+            held.clear();
+            (upload, held, written)
+        })
+        .await;
+        written.map_err(|error| map::broken(&error))?;
+        self.upload = Some(upload);
+        self.held = held;
+        Ok(())
+    }
+
+    async fn finish(mut self, what: &'static str, bytes: &RangeInclusive<u64>) -> Result<T, Fault> {
+        if self.bytes > *bytes.end() {
+            return Err(Fault::too_large(format!("The file is larger than {} bytes", bytes.end())));
+        }
+        if self.bytes < *bytes.start() {
+            return Err(Fault::bad(format!("The file is smaller than {} bytes", bytes.start())));
+        }
+        self.write().await?;
+        let upload = self.upload.take().ok_or_else(Fault::internal)?;
+        blocking(move || upload.finish()).await.map_err(|refused| map::refused(what, &refused))
+    }
+}

@@ -1,0 +1,96 @@
+//! Predictions: made, read, and their results.
+
+use trainyard_core::ModelId;
+use trainyard_core::port::Handle;
+use trainyard_http::{HeaderValue, Request, Response, StatusCode, header};
+use uuid::Uuid;
+
+use crate::fault::Fault;
+use crate::host::{DatasetId, Host, Prediction, PredictionId, PredictionState, UserId};
+use crate::intake::Source;
+use crate::map;
+use crate::service::{Edge, MathFi};
+use crate::signing::Purpose;
+use crate::wire::answers::{PredictionCreated, PredictionRead};
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
+    pub(crate) async fn create_prediction(
+        &self,
+        user: UserId,
+        key: Uuid,
+        mut request: Request,
+    ) -> Result<Response, Fault> {
+        let model = ModelId::new(key);
+        let limits = *self.edge.settings.limits();
+        self.edge.url("")?;
+        self.work(move |edge| edge.own_model(user, model)).await?;
+        let source = Source::form(&mut request, limits.api_upload_bytes, limits.form_bytes())?;
+        let seat = self.edge.seat_for_upload()?;
+        let receive = move |edge: &Edge<H, S>| {
+            edge.host.receive_rows(model, user).map_err(|refused| map::refused("Model", &refused))
+        };
+        let upload = self.work(receive).await?;
+        let prediction = source.pour("Model", upload, 1..=limits.api_upload_bytes).await?;
+        drop(seat);
+        let answer = PredictionCreated {
+            prediction_key: prediction.id.as_uuid(),
+            status: map::prediction_status(&prediction.state),
+            prediction_creation_progress_url: self.edge.url(&format!("predictions/{}", prediction.id))?,
+        };
+        Ok(Response::json(StatusCode::CREATED, &answer))
+    }
+
+    pub(crate) async fn read_prediction(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
+        self.work(move |edge| {
+            let found = edge.host.prediction(PredictionId::new(key)).map_err(|error| map::broken(&error))?;
+            let owned = found.filter(|prediction| prediction.owner == user);
+            let prediction = owned.ok_or_else(|| map::not_found("Prediction"))?;
+            Ok(Response::json(StatusCode::OK, &edge.told(prediction)?))
+        })
+        .await
+    }
+
+    /// The CSV behind a signed URL, read while the client takes it.
+    pub(crate) async fn signed_result(&self, key: &str, request: &Request) -> Result<Response, Fault> {
+        let id = PredictionId::new(self.edge.signed_for(Purpose::Result, key, request)?);
+        let found = self.work(move |edge| edge.host.result(id).map_err(|error| map::broken(&error))).await?;
+        let file = found.ok_or_else(|| map::not_found("Result"))?;
+        let disposition = format!("attachment; filename=\"prediction-{id}.csv\"");
+        let disposition = HeaderValue::try_from(disposition).map_err(|_| Fault::internal())?;
+        let response = Response::reader(StatusCode::OK, "text/csv", file.bytes, file.csv);
+        Ok(response.with_header(header::CONTENT_DISPOSITION, disposition))
+    }
+}
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
+    /// Whether there is such a model, made of a dataset of this user.
+    fn own_model(&self, user: UserId, model: ModelId) -> Result<(), Fault> {
+        self.is_going()?;
+        let mut dataset = None;
+        self.handle.read(&mut |yard| {
+            dataset = yard.model(model).and_then(|model| DatasetId::of(&model.subject));
+        });
+        let dataset = dataset.ok_or_else(|| map::not_found("Model"))?;
+        self.dataset_behind(user, dataset, "Model").map(|_| ())
+    }
+
+    fn told(&self, prediction: Prediction) -> Result<PredictionRead, Fault> {
+        let status = map::prediction_status(&prediction.state);
+        let (prediction_url, message) = match prediction.state {
+            PredictionState::Completed => {
+                let until = self.handle.now().after(self.settings.limits().result_url_life);
+                let id = prediction.id.as_uuid();
+                (Some(self.signed_url(Purpose::Result, "results", id, until)?), None)
+            }
+            PredictionState::Failed { reason } => (None, Some(map::shortened(&reason))),
+            PredictionState::Pending | PredictionState::Running | PredictionState::TimedOut => (None, None),
+        };
+        Ok(PredictionRead {
+            prediction_key: prediction.id.as_uuid(),
+            model_key: prediction.model.as_uuid(),
+            status,
+            prediction_url,
+            message,
+        })
+    }
+}

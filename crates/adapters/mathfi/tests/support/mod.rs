@@ -1,0 +1,234 @@
+//! A yard driven by hand and a host in memory, so that the wire is tested alone.
+
+#![allow(dead_code, unreachable_pub, reason = "each test includes this, and uses its own part of it")]
+
+mod handle;
+mod host;
+pub mod net;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use trainyard_core::JobId;
+use trainyard_http::secret::Secret;
+use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_mathfi::{DatasetId, DatasetState, Limits, MathFi, Settings};
+use uuid::Uuid;
+
+pub use handle::Yardmaster;
+pub use host::{MemoryHost, READY};
+
+pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub const URL: &str = "https://train.example.com";
+
+pub type Adapter = MathFi<Yardmaster, MemoryHost>;
+
+pub struct Bench {
+    pub service: Adapter,
+    pub yard: Arc<Yardmaster>,
+    pub host: Arc<MemoryHost>,
+    /// Of `ann`, who has logged in.
+    pub token: String,
+}
+
+pub fn settings() -> Settings {
+    Settings::new().with_key(Secret::new(KEY).unwrap()).with_public_url(URL)
+}
+
+/// With tokens that outlive every test.
+pub fn patient() -> Settings {
+    let token_life = Duration::from_secs(1 << 40);
+    settings().with_limits(Limits { token_life, ..Limits::default() })
+}
+
+impl Bench {
+    /// With tokens that outlive every test; the rest is as by default.
+    pub fn new() -> Self {
+        Self::with(patient())
+    }
+
+    pub fn with(settings: Settings) -> Self {
+        Self::over(settings, Arc::new(Yardmaster::new(2)), Arc::new(MemoryHost::with_users(&["ann", "bob"])))
+    }
+
+    pub fn over(settings: Settings, yard: Arc<Yardmaster>, host: Arc<MemoryHost>) -> Self {
+        let service = MathFi::new(Arc::clone(&yard), Arc::clone(&host), settings);
+        let mut bench = Self { service, yard, host, token: String::new() };
+        bench.token = bench.log_in("ann");
+        bench
+    }
+
+    pub fn send(&self, request: Request) -> Told {
+        block_on(async { Told::of(self.service.call(request).await).await })
+    }
+
+    /// With ann's token.
+    pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
+        self.send(with_token(method, path, &self.token, body))
+    }
+
+    pub fn get(&self, path: &str) -> Told {
+        self.ask(Method::GET, path, "")
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Told {
+        self.ask(Method::POST, path, body)
+    }
+
+    pub fn log_in(&self, name: &str) -> String {
+        let told = self.send(login(name, &format!("{name}'s word")));
+        assert_eq!(told.status, 200, "{}", told.body);
+        told.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// An empty dataset of ann's.
+    pub fn create(&self, name: &str) -> Made {
+        let told = self.post("/api/v1/datasets", &json!({ "datasetName": name }).to_string());
+        assert_eq!(told.status, 201, "{}", told.body);
+        let answer = told.json();
+        let key: Uuid = answer["datasetKey"].as_str().unwrap().parse().unwrap();
+        let upload = answer["datasetUploadInfo"]["uploadUrl"].as_str().unwrap();
+        Made { id: DatasetId::new(key), upload: upload.strip_prefix(URL).unwrap_or(upload).to_owned() }
+    }
+
+    /// A dataset of ann's that can be trained on.
+    pub fn ready(&self, name: &str) -> DatasetId {
+        let id = self.create(name).id;
+        self.host.set(id, DatasetState::Completed(READY));
+        id
+    }
+
+    /// A training of it, in line or at work.
+    pub fn train(&self, id: DatasetId, target: f64) -> JobId {
+        let body = json!({ "scalingFactor": 19, "performanceThreshold": target }).to_string();
+        let told = self.post(&format!("/api/v1/training/datasets/{id}"), &body);
+        assert_eq!(told.status, 201, "{}", told.body);
+        JobId::new(told.json()["trainingJobKey"].as_str().unwrap().parse().unwrap())
+    }
+
+    pub fn read(&self, job: JobId) -> Value {
+        let told = self.get(&format!("/api/v1/training/{job}"));
+        assert_eq!(told.status, 200, "{}", told.body);
+        told.json()
+    }
+
+    pub fn progress(&self, job: JobId) -> Value {
+        let told = self.get(&format!("/api/v1/training/{job}/progress"));
+        assert_eq!(told.status, 200, "{}", told.body);
+        told.json()
+    }
+
+    pub fn cancel(&self, job: JobId) -> Told {
+        self.ask(Method::PATCH, &format!("/api/v1/training/{job}/cancel"), "")
+    }
+
+    /// A model of ann's, and the job that made it.
+    pub fn model(&self) -> (Uuid, JobId) {
+        let job = self.train(self.ready("with a model"), 0.5);
+        self.yard.measure(job, 3, 0.9).unwrap();
+        (self.read(job)["modelKey"].as_str().unwrap().parse().unwrap(), job)
+    }
+}
+
+/// A dataset that was made.
+pub struct Made {
+    pub id: DatasetId,
+    /// The path of the signed URL, with its query.
+    pub upload: String,
+}
+
+/// The status of the whole, then of each algorithm.
+pub fn statuses(progress: &Value) -> Vec<String> {
+    let word = |value: &Value| value["status"].as_str().unwrap().to_owned();
+    let children = progress["jobs"].as_array().unwrap().iter().map(word);
+    [word(progress)].into_iter().chain(children).collect()
+}
+
+/// An answer, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Told {
+    pub async fn of(response: Response) -> Self {
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        Self {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            body: String::from_utf8(response.into_bytes().await.to_vec()).unwrap(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The answer is this fixture, byte for byte. With `RENEW_FIXTURES` set the fixture is written anew instead, to be
+    /// read by whoever asked for it.
+    #[track_caller]
+    pub fn is(&self, status: u16, fixture_name: &str) {
+        if std::env::var_os("RENEW_FIXTURES").is_some() {
+            std::fs::write(fixture_path(fixture_name), format!("{}\n", self.body)).unwrap();
+        }
+        assert_eq!((self.status, &*self.body), (status, &*fixture(fixture_name)), "{fixture_name}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+
+    /// The answer is an error in its one form.
+    #[track_caller]
+    pub fn says(&self, status: u16, message: &str) {
+        let expected = json!({ "message": message }).to_string();
+        assert_eq!((self.status, &*self.body), (status, &*expected));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+
+    /// The answer is an error of this status, whatever its words.
+    #[track_caller]
+    pub fn is_refused(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert!(self.json()["message"].is_string(), "{}", self.body);
+        assert_eq!(self.header("content-type"), Some("application/json"));
+    }
+}
+
+pub fn login(name: &str, password: &str) -> Request {
+    Request::new(Method::POST, "/api/login")
+        .with_header("content-type", "application/json")
+        .with_body(json!({ "username": name, "password": password }).to_string())
+}
+
+pub fn with_token(method: Method, path: &str, token: &str, body: &str) -> Request {
+    let request = Request::new(method, path).with_header("authorization", &format!("Bearer {token}"));
+    if body.is_empty() {
+        return request;
+    }
+    request.with_header("content-type", "application/json").with_body(body.to_owned())
+}
+
+/// A form with one file in it, and its content type.
+pub fn form(part: &str, file: &str) -> (String, String) {
+    let head = format!("content-disposition: form-data; name=\"{part}\"; filename=\"data.csv\"");
+    let body = format!("--XX\r\n{head}\r\ncontent-type: text/csv\r\n\r\n{file}\r\n--XX--\r\n");
+    ("multipart/form-data; boundary=XX".to_owned(), body)
+}
+
+/// A fixture's text without the line's end.
+pub fn fixture(name: &str) -> String {
+    let path = fixture_path(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.trim_end_matches('\n').to_owned()
+}
+
+fn fixture_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}

@@ -1,0 +1,178 @@
+//! What the host and the trainers have in common.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use trainyard_core::Outcome;
+use trainyard_http::secret::Secret;
+use trainyard_mathfi::{DatasetId, PredictionId};
+use trainyard_tabular::{Limits, Order};
+
+use super::Contestants;
+use super::catalog::{Catalog, CatalogError};
+use super::config::MathFiConfig;
+use super::files::{self, Files};
+use super::key::signing_key;
+use super::passwords::{NotHashed, Passwords};
+use super::tables::Tables;
+use super::users::{FirstUser, Users, UsersError};
+use super::work::{Classes, Work};
+use crate::lock::make_private;
+
+/// Users, datasets and predictions, with their files. The catalogue says how far each is; the yard says only whether
+/// somebody works on it.
+pub(crate) struct Books {
+    pub(crate) catalog: Catalog,
+    pub(crate) files: Files,
+    pub(crate) users: Users,
+    pub(crate) tables: Tables,
+    pub(crate) contestants: Contestants,
+    pub(crate) classes: Classes,
+    pub(crate) limits: Limits,
+    pub(crate) order: Order,
+    pub(crate) key: Secret,
+    /// What trainings may take together, in MiB.
+    pub(crate) memory_mib: u64,
+    pub(crate) datasets_max: u64,
+    pub(crate) predictions_max: u64,
+    /// Held while an upload becomes the data of its dataset: of two, one wins.
+    pub(crate) finishing: Mutex<()>,
+    /// Whether the catalogue and the yard may not agree: see [`Keeper`](super::Keeper).
+    is_behind: AtomicBool,
+}
+
+/// Why the books cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BooksError {
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    #[error("could not use {}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+}
+
+impl From<NotHashed> for BooksError {
+    fn from(error: NotHashed) -> Self {
+        Self::Users(error.into())
+    }
+}
+
+impl Books {
+    /// Opens the catalogue, and clears away what a crash has left; says who was made since nobody was configured.
+    pub(crate) fn open(
+        folder: &Path,
+        config: &MathFiConfig,
+        memory_mib: u64,
+    ) -> Result<(Self, Option<FirstUser>), BooksError> {
+        let failed = |path: PathBuf| move |source| BooksError::Folder { path, source };
+        make_private(folder).map_err(failed(folder.to_owned()))?;
+        let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
+        let files = Files::open(folder, UPLOADS_MAX).map_err(failed(folder.to_owned()))?;
+        let known = known(&catalog, &files)?;
+        let cleared = files.clear_all_but(&known).map_err(failed(folder.to_owned()))?;
+        if cleared > 0 {
+            tracing::info!(cleared, "files that nobody knows were cleared away");
+        }
+        for (id, needed) in catalog.ready()? {
+            if needed > memory_mib {
+                tracing::warn!(dataset = %id, needed, memory_mib, "its trainings wait: they need more memory");
+            }
+        }
+        let key = folder.join("signing.key");
+        let key = signing_key(&key).map_err(failed(key))?;
+        let (users, first) = Users::open(&catalog, &config.users, Passwords::new(PASSWORDS_AT_ONCE)?)?;
+        let books = Self {
+            catalog,
+            files,
+            users,
+            tables: Tables::default(),
+            contestants: config.contestants.clone(),
+            classes: Classes::new(config.prepare_time, config.predict_time),
+            limits: Limits::default(),
+            order: Order::new().with_checkpoint_every(config.checkpoint_every),
+            key,
+            memory_mib,
+            datasets_max: config.datasets_max,
+            predictions_max: config.predictions_max,
+            finishing: Mutex::new(()),
+            is_behind: AtomicBool::new(false),
+        };
+        Ok((books, first))
+    }
+
+    /// A job is over; whoever it was for must not be left at work. What its trainer has noted stays.
+    pub(crate) fn settle(&self, work: Work, outcome: &Outcome) {
+        let noted = match work {
+            Work::Prepare(id) => self.dataset_over(id, outcome),
+            Work::Predict(id) => self.prediction_over(id, outcome),
+        };
+        if let Err(error) = noted {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(?work, error, "its end could not be noted; it is tried again");
+            self.fall_behind();
+        }
+    }
+
+    /// The catalogue and the yard may not agree any more.
+    pub(crate) fn fall_behind(&self) {
+        self.is_behind.store(true, Ordering::Release);
+    }
+
+    /// Whether they may not; asked once.
+    pub(crate) fn was_behind(&self) -> bool {
+        self.is_behind.swap(false, Ordering::AcqRel)
+    }
+
+    fn dataset_over(&self, id: DatasetId, outcome: &Outcome) -> Result<(), CatalogError> {
+        let reason = match outcome {
+            Outcome::TimedOut(_) => "the data took too long to be made ready",
+            Outcome::Completed { .. }
+            | Outcome::Stalled
+            | Outcome::Cancelled { .. }
+            | Outcome::Failed { .. }
+            | Outcome::Superseded => "the data could not be made ready, for a reason that is not in it",
+        };
+        if self.catalog.fail_dataset(id, reason)? {
+            tracing::error!(dataset = %id, %outcome, "its data could not be made ready");
+            files::remove(&self.files.data(id));
+        }
+        Ok(())
+    }
+
+    fn prediction_over(&self, id: PredictionId, outcome: &Outcome) -> Result<(), CatalogError> {
+        let is_news = match outcome {
+            Outcome::TimedOut(_) => self.catalog.time_out_prediction(id)?,
+            Outcome::Completed { .. }
+            | Outcome::Stalled
+            | Outcome::Cancelled { .. }
+            | Outcome::Failed { .. }
+            | Outcome::Superseded => {
+                self.catalog.fail_prediction(id, "it broke, for a reason that is not in the rows")?
+            }
+        };
+        if is_news {
+            tracing::error!(prediction = %id, %outcome, "it could not be made");
+            files::remove(&self.files.rows(id));
+        }
+        Ok(())
+    }
+}
+
+/// The files that there should be.
+fn known(catalog: &Catalog, files: &Files) -> Result<BTreeSet<PathBuf>, CatalogError> {
+    let mut known = BTreeSet::new();
+    known.extend(catalog.datasets_at_work()?.into_iter().map(|(id, _)| files.data(id)));
+    known.extend(catalog.ready()?.into_iter().map(|(id, _)| files.table(id)));
+    known.extend(catalog.predictions_at_work()?.into_iter().map(|(id, _)| files.rows(id)));
+    known.extend(catalog.results()?.into_iter().map(|id| files.result(id)));
+    Ok(known)
+}
+
+/// How many files may be on their way in at once; beyond, whoever sends one is told to come back.
+const UPLOADS_MAX: usize = 64;
+/// How many passwords are tried at once, of 19 MiB each.
+const PASSWORDS_AT_ONCE: usize = 2;

@@ -1,0 +1,84 @@
+//! Makes yard and catalogue agree, and answers for them.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use trainyard_core::{QueueName, QueueSettings};
+use trainyard_http::Mount;
+use trainyard_mathfi::{MathFi, Settings};
+use trainyard_runtime::{Builder, Trainyard};
+
+use super::books::Books;
+use super::config::MathFiConfig;
+use super::host::TableHost;
+use super::keeper::Keeper;
+use super::trainers::{ContestTrainer, PredictTrainer, PrepareTrainer};
+use crate::OpenError;
+
+/// What is to be mounted, and the thread that ends with the yard.
+pub(crate) struct Serving {
+    pub(crate) adapter: MathFi<Trainyard, TableHost>,
+    pub(crate) mounts: [Mount; 2],
+    pub(crate) keeping: JoinHandle<()>,
+    /// How many datasets and predictions have got their job again.
+    pub(crate) resumed: usize,
+}
+
+/// How many jobs of MathFi's run at once, beside so many contests.
+pub(crate) const BESIDE_MAX: u32 = PREPARING_MAX + PREDICTING_MAX;
+
+const PREPARING_MAX: u32 = 2;
+const PREDICTING_MAX: u32 = 2;
+
+/// A yard that can do all of it.
+pub(crate) fn trainers(builder: Builder, books: &Arc<Books>, config: &MathFiConfig) -> Builder {
+    let kind = config.settings.class().kind.clone();
+    builder
+        .trainer(kind, ContestTrainer(Arc::clone(books)))
+        .trainer(books.classes.prepare.kind.clone(), PrepareTrainer(Arc::clone(books)))
+        .trainer(books.classes.predict.kind.clone(), PredictTrainer(Arc::clone(books)))
+}
+
+/// The lines that its jobs wait in.
+pub(crate) fn queues(
+    books: &Books,
+    config: &MathFiConfig,
+    waiting_max: u32,
+) -> [(QueueName, QueueSettings); 3] {
+    let settings = |running_max| QueueSettings {
+        running_max: Some(running_max),
+        waiting_max,
+        ..QueueSettings::default()
+    };
+    [
+        (config.settings.class().queue.clone(), settings(config.running_max)),
+        (books.classes.prepare.queue.clone(), settings(PREPARING_MAX)),
+        (books.classes.predict.queue.clone(), settings(PREDICTING_MAX)),
+    ]
+}
+
+/// Signs by the key of the data folder, unless another one was given.
+pub(crate) fn serve(
+    books: &Arc<Books>,
+    yard: &Trainyard,
+    config: &MathFiConfig,
+    public_url: Option<&str>,
+) -> Result<Serving, OpenError> {
+    let mut settings: Settings = config.settings.clone();
+    if settings.key().is_none() {
+        settings = settings.with_key(books.key.clone());
+    }
+    if let (Some(url), None) = (public_url, settings.public_url()) {
+        settings = settings.with_public_url(url);
+    }
+    let host = TableHost::new(Arc::clone(books), yard.clone());
+    let limits = *settings.limits();
+    let adapter = MathFi::new(Arc::new(yard.clone()), Arc::new(host), settings);
+    let (keeper, healed) = Keeper::open(Arc::clone(books), yard.clone()).map_err(OpenError::books)?;
+    let thread = thread::Builder::new().name("trainyard-keeper".to_owned());
+    let keeping = thread.spawn(move || keeper.run()).map_err(OpenError::Thread)?;
+    let mount = |prefix| Mount::new(prefix, Arc::new(adapter.clone())).expect("it is a path prefix");
+    let login = mount("/api/login").with_body_limit(limits.json_bytes);
+    let rest = mount("/api/v1").with_body_limit(limits.body_bytes()).with_body_timeout(limits.upload_time);
+    Ok(Serving { adapter, mounts: [login, rest], keeping, resumed: healed.submitted })
+}

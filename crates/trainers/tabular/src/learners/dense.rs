@@ -1,0 +1,263 @@
+//! Layers in which everything is connected with everything, forwards and backwards.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2};
+use serde::{Deserialize, Serialize};
+
+use super::maths::{narrow, real, softmax};
+use crate::chance::Chance;
+
+/// Layers one after the other: sums between them pass when they are positive (ReLU), the last ones are scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Raw")]
+pub(super) struct Net {
+    /// How wide it is, from the vectors that go in to the classes that come out.
+    widths: Vec<usize>,
+    /// Layer by layer: what each input counts for each output, input by input; then what each output starts from.
+    weights: Vec<f32>,
+}
+
+impl Net {
+    /// All zeros.
+    pub(super) fn flat(widths: &[usize]) -> Self {
+        let layers = widths.windows(2).map(|ends| (ends[0] + 1) * ends[1]);
+        Self { widths: widths.to_vec(), weights: vec![0.0; layers.sum()] }
+    }
+
+    /// Weights by chance, uniform and as wide as keeps sums as wide as their inputs.
+    pub(super) fn seeded(widths: &[usize], chance: &mut Chance) -> Self {
+        let mut net = Self::flat(widths);
+        let mut from = 0;
+        for ends in widths.windows(2) {
+            let count = ends[0] * ends[1];
+            let width = (6.0 / real(ends[0].max(1))).sqrt();
+            net.weights[from..][..count]
+                .iter_mut()
+                .for_each(|weight| *weight = narrow(width * (2.0 * chance.unit() - 1.0)));
+            from += count + ends[1];
+        }
+        net
+    }
+
+    pub(super) fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    pub(super) fn weights_mut(&mut self) -> &mut [f32] {
+        &mut self.weights
+    }
+
+    /// How long a vector is that goes in, and how many classes come out.
+    pub(super) fn ends(&self) -> (usize, usize) {
+        (self.widths[0], self.widths[self.widths.len() - 1])
+    }
+
+    /// The probabilities of the classes for vectors of [`Net::ends`]; none for vectors of another length.
+    pub(super) fn probabilities(&self, vectors: &[f32], rows: usize) -> Vec<f32> {
+        let (width, classes) = self.ends();
+        if vectors.len() != rows * width {
+            return Vec::new();
+        }
+        let mut all = Vec::with_capacity(rows * classes);
+        let mut scratch = Scratch::default();
+        for first in (0..rows).step_by(BLOCK) {
+            let count = BLOCK.min(rows - first);
+            self.forward(&vectors[first * width..][..count * width], count, &mut scratch);
+            all.extend_from_slice(scratch.scores());
+        }
+        softmax(&mut all, classes);
+        all
+    }
+
+    /// Every layer's sums for some vectors.
+    pub(super) fn forward(&self, vectors: &[f32], rows: usize, scratch: &mut Scratch) {
+        let layers = self.widths.len() - 1;
+        scratch.sums.resize_with(layers, Vec::new);
+        let mut from = 0;
+        for layer in 0..layers {
+            let (wide, out) = (self.widths[layer], self.widths[layer + 1]);
+            let (weights, starts) = self.weights[from..][..(wide + 1) * out].split_at(wide * out);
+            let (before, after) = scratch.sums.split_at_mut(layer);
+            let sums = &mut after[0];
+            sums.clear();
+            (0..rows).for_each(|_| sums.extend_from_slice(starts));
+            let input = before.last().map_or(vectors, Vec::as_slice);
+            let input = view(input, rows, wide);
+            general_mat_mul(1.0, &input, &view(weights, wide, out), 1.0, &mut view_mut(sums, rows, out));
+            if layer + 1 < layers {
+                sums.iter_mut().for_each(|sum| *sum = sum.max(0.0));
+            }
+            from += (wide + 1) * out;
+        }
+    }
+
+    /// How the error grows with each weight, after [`Net::forward`] of the same vectors; `error` says how it grows
+    /// with each score.
+    pub(super) fn backward(&self, vectors: &[f32], error: &[f32], scratch: &mut Scratch, slopes: &mut [f32]) {
+        let Scratch { sums, error: errors, next } = scratch;
+        errors.clear();
+        errors.extend_from_slice(error);
+        let rows = error.len() / self.ends().1;
+        let mut until = self.weights.len();
+        for layer in (0..self.widths.len() - 1).rev() {
+            let (wide, out) = (self.widths[layer], self.widths[layer + 1]);
+            let from = until - (wide + 1) * out;
+            let (by_weight, by_start) = slopes[from..until].split_at_mut(wide * out);
+            let input = if layer == 0 { vectors } else { sums[layer - 1].as_slice() };
+            let above = view(errors, rows, out);
+            general_mat_mul(
+                1.0,
+                &view(input, rows, wide).reversed_axes(),
+                &above,
+                0.0,
+                &mut view_mut(by_weight, wide, out),
+            );
+            by_start.fill(0.0);
+            for row in errors.chunks_exact(out) {
+                by_start.iter_mut().zip(row).for_each(|(sum, error)| *sum += error);
+            }
+            if layer > 0 {
+                let weights = view(&self.weights[from..][..wide * out], wide, out);
+                next.clear();
+                next.resize(rows * wide, 0.0);
+                let mut below = view_mut(next, rows, wide);
+                general_mat_mul(1.0, &above, &weights.reversed_axes(), 0.0, &mut below);
+                let shut = next.iter_mut().zip(input).filter(|(_, sum)| **sum <= 0.0);
+                shut.for_each(|(error, _)| *error = 0.0);
+                std::mem::swap(errors, next);
+            }
+            until = from;
+        }
+    }
+}
+
+/// What one pass leaves for the next.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    sums: Vec<Vec<f32>>,
+    error: Vec<f32>,
+    next: Vec<f32>,
+}
+
+impl Scratch {
+    /// What came out last.
+    pub(super) fn scores(&self) -> &[f32] {
+        self.sums.last().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// As it is stored.
+#[derive(Deserialize)]
+struct Raw {
+    widths: Vec<usize>,
+    weights: Vec<f32>,
+}
+
+impl TryFrom<Raw> for Net {
+    type Error = &'static str;
+
+    fn try_from(raw: Raw) -> Result<Self, Self::Error> {
+        let Raw { widths, weights } = raw;
+        let layer = |ends: &[usize]| ends[0].checked_add(1)?.checked_mul(ends[1]);
+        let needed = widths.windows(2).try_fold(0_usize, |sum, ends| sum.checked_add(layer(ends)?));
+        let fits = widths.len() >= 2 && needed == Some(weights.len()) && widths[widths.len() - 1] >= 2;
+        fits.then_some(Self { widths, weights }).ok_or("layers and weights do not fit together")
+    }
+}
+
+fn view(numbers: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows, columns), numbers).expect("as many numbers as a matrix of this shape has")
+}
+
+fn view_mut(numbers: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
+    ArrayViewMut2::from_shape((rows, columns), numbers)
+        .expect("as many numbers as a matrix of this shape has")
+}
+
+/// Vectors that go through at once.
+const BLOCK: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learners::maths::error_of;
+
+    /// Half of the summed squared scores: its slope by each score is the score.
+    fn loss(net: &Net, vectors: &[f32], rows: usize) -> f64 {
+        let mut scratch = Scratch::default();
+        net.forward(vectors, rows, &mut scratch);
+        scratch.scores().iter().map(|&score| f64::from(score).powi(2) / 2.0).sum()
+    }
+
+    #[test]
+    fn slopes_are_those_of_finite_differences() {
+        for (seed, widths) in [(1, vec![5, 3]), (2, vec![4, 7, 3]), (3, vec![6, 8, 5, 2]), (4, vec![1, 3, 2])]
+        {
+            let mut chance = Chance::new(seed, 0);
+            let mut net = Net::seeded(&widths, &mut chance);
+            // no kink within reach of a difference: sums start well above naught, or the test would ask for the
+            // slope of a corner
+            let mut until = 0;
+            for ends in widths.windows(2) {
+                until += (ends[0] + 1) * ends[1];
+                net.weights_mut()[until - ends[1]..until].fill(4.0);
+            }
+            let rows = 3;
+            let vectors: Vec<f32> =
+                (0..rows * widths[0]).map(|_| narrow(2.0 * chance.unit() - 1.0)).collect();
+            let mut scratch = Scratch::default();
+            net.forward(&vectors, rows, &mut scratch);
+            let error = scratch.scores().to_vec();
+            let mut slopes = vec![0.0; net.weights().len()];
+            net.backward(&vectors, &error, &mut scratch, &mut slopes);
+            assert!(slopes.iter().any(|&slope| slope != 0.0));
+            for (place, &slope) in slopes.iter().enumerate() {
+                const STEP: f32 = 1.0 / 64.0;
+                let moved = |by: f32| {
+                    let mut net = net.clone();
+                    net.weights_mut()[place] += by;
+                    loss(&net, &vectors, rows)
+                };
+                let measured = (moved(STEP) - moved(-STEP)) / f64::from(2.0 * STEP);
+                let apart = (measured - f64::from(slope)).abs();
+                assert!(apart <= 1e-2 + 2e-3 * measured.abs(), "seed {seed}, {place}: {measured} {slope}");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_that_are_not_positive_pass_nothing_on() {
+        let mut net = Net::flat(&[1, 1, 2]);
+        net.weights_mut().copy_from_slice(&[1.0, 0.0, 2.0, 3.0, 0.0, 0.0]);
+        let mut scratch = Scratch::default();
+        net.forward(&[-1.0, 1.0], 2, &mut scratch);
+        assert_eq!(scratch.scores(), [0.0, 0.0, 2.0, 3.0]);
+        let mut slopes = [9.0; 6];
+        net.backward(&[-1.0, 1.0], &[1.0, 1.0, 0.0, 0.0], &mut scratch, &mut slopes);
+        assert_eq!(slopes, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn blocks_do_not_matter() {
+        let net = Net::seeded(&[3, 4, 2], &mut Chance::new(5, 0));
+        let vectors: Vec<f32> = (0..9_000_u16).map(|n| f32::from(n % 37) / 10.0 - 1.5).collect();
+        let all = net.probabilities(&vectors, 3_000);
+        let one = net.probabilities(&vectors[6_000..6_003], 1);
+        assert_eq!(all.len(), 6_000);
+        assert!(error_of(&all[4_000..4_002], &[0], &[1.0, 1.0]) - error_of(&one, &[0], &[1.0, 1.0]) < 1e-6);
+        assert!(net.probabilities(&vectors, 2_999).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_not_read() {
+        let net = Net::flat(&[2, 2]);
+        let bytes = postcard::to_allocvec(&net).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(net));
+        for (widths, weights) in
+            [(vec![2, 2], 5), (vec![2], 0), (vec![], 0), (vec![usize::MAX, usize::MAX], 4), (vec![0, 1], 1)]
+        {
+            let bytes = postcard::to_allocvec(&(widths, vec![0.0_f32; weights])).unwrap();
+            assert!(postcard::from_bytes::<Net>(&bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! A candidate's part in a contest.
+
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use trainyard_core::{Progress, Trained};
+use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
+
+use crate::checkpoint::{Rhythm, Saved, bytes_of, fingerprint, forget};
+use crate::lineup::Course;
+use crate::{
+    Algorithm, Dataset, Knobs, LearnError, Lesson, Model, ResumeError, Rows, Step, balanced_accuracy,
+};
+
+/// How a candidate learns, and how often it makes sure of what it has learned.
+///
+/// ```
+/// use std::time::Duration;
+/// use trainyard_tabular::{Knobs, Order};
+///
+/// let order = Order::new()
+///     .with_knobs(Knobs { scaling_factor: 30, ..Knobs::default() })
+///     .with_checkpoint_every(Duration::from_secs(60));
+/// assert_ne!(order, Order::default());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    knobs: Knobs,
+    rhythm: Rhythm,
+}
+
+impl Order {
+    /// The usual knobs; a checkpoint every 5 seconds.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { knobs: Knobs::USUAL, rhythm: Rhythm { steps: None, every: Duration::from_secs(5) } }
+    }
+
+    /// With these knobs. Default: those of [`Knobs`].
+    #[must_use]
+    pub const fn with_knobs(mut self, knobs: Knobs) -> Self {
+        self.knobs = knobs;
+        self
+    }
+
+    /// With a checkpoint after so long, at the first step that ends then: what a crash costs. It is written less
+    /// often where it takes longer than a twentieth of that. Default: 5 seconds; zero for after every step.
+    #[must_use]
+    pub const fn with_checkpoint_every(mut self, every: Duration) -> Self {
+        self.rhythm.every = every;
+        self
+    }
+
+    /// With a checkpoint after so many steps, however long they take, beside those of
+    /// [`Order::with_checkpoint_every`]. Default: none.
+    #[must_use]
+    pub const fn with_checkpoint_steps(mut self, steps: NonZeroU64) -> Self {
+        self.rhythm.steps = Some(steps);
+        self
+    }
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Teaches one algorithm, as a run of a yard.
+///
+/// After every step it reports the balanced accuracy on the validation rows. At the target of its contest it hands
+/// over a [`Model`] with the figures `performance` (that of the report), `training_performance` and
+/// `test_performance`, the same measured on the training and on the test rows; the last is left out when there are no
+/// test rows. With nothing more to learn below the target it hands nothing over, which a contest counts as stalled.
+/// A run outside of a contest learns all it can, and hands that over.
+///
+/// It goes on from the checkpoint of an earlier attempt, if that fits: then every figure is as if it had never been
+/// cut short. One that does not fit is logged, and it begins anew. All candidates of a contest can share one
+/// [`Dataset`].
+///
+/// # Errors
+/// [`TrainError`] when it was told to stop, nothing can be learned, or the disk refuses.
+pub fn train_candidate(
+    cx: &mut Context,
+    job: &JobToTrain,
+    data: &Dataset,
+    algorithm: &Algorithm,
+    order: &Order,
+) -> Result<Trained, TrainError> {
+    let cx = &*cx;
+    let over = || cx.should_stop();
+    let lesson = Lesson {
+        train: data.train(),
+        train_classes: data.train_classes(),
+        validation: data.validation(),
+        validation_classes: data.validation_classes(),
+        classes: data.classes(),
+        knobs: order.knobs,
+        seed: cx.seed(),
+        threads: cx.threads(),
+        over: &over,
+    };
+    let mut candidate = Candidate::start(cx, data, algorithm, order.rhythm, lesson)?;
+    if let Some(target) = job.candidate.as_ref().map(|candidate| candidate.target)
+        && candidate.step > 0
+    {
+        // It may have got there in the moment in which it was cut short.
+        let performance = candidate.performance()?;
+        if performance >= target.get() {
+            return match candidate.report(performance) {
+                Ok(()) | Err(Stop::TargetReached) => candidate.hand_over(performance),
+                Err(_) => Err(candidate.stopped()),
+            };
+        }
+    }
+    loop {
+        let step = match candidate.course.step(&candidate.lesson) {
+            Ok(Step::CutShort) | Err(LearnError::CutShort) => return Err(candidate.stopped()),
+            Ok(step) => step,
+            Err(error) => return Err(TrainError::failed(error.to_string())),
+        };
+        candidate.step += 1;
+        let performance = candidate.performance()?;
+        match candidate.report(performance) {
+            Ok(()) => {}
+            Err(Stop::TargetReached) => return candidate.hand_over(performance),
+            Err(_) => return Err(candidate.stopped()),
+        }
+        if step == Step::Exhausted {
+            let in_contest = job.candidate.is_some();
+            return if in_contest { Ok(Trained::default()) } else { candidate.hand_over(performance) };
+        }
+        candidate.keep_if_due();
+    }
+}
+
+/// One algorithm at work.
+struct Candidate<'a> {
+    cx: &'a Context,
+    data: &'a Dataset,
+    algorithm: &'a Algorithm,
+    lesson: Lesson<'a>,
+    fingerprint: [u8; 32],
+    course: Course,
+    step: u64,
+    kept: Kept,
+}
+
+/// The last checkpoint.
+struct Kept {
+    rhythm: Rhythm,
+    step: u64,
+    /// Its file, if this attempt wrote it.
+    file: Option<String>,
+    at: Instant,
+    cost: Duration,
+}
+
+impl<'a> Candidate<'a> {
+    fn start(
+        cx: &'a Context,
+        data: &'a Dataset,
+        algorithm: &'a Algorithm,
+        rhythm: Rhythm,
+        lesson: Lesson<'a>,
+    ) -> Result<Self, TrainError> {
+        let fingerprint = fingerprint(data, &lesson);
+        let resumed = resume(cx, algorithm, &lesson, &fingerprint).or_else(|| {
+            let course = algorithm.begin(&lesson).map(|course| (course, 0));
+            Some(course.map_err(|error| broken(cx, &error)))
+        });
+        let (course, step) = resumed.expect("it was begun, or failed to begin")?;
+        let kept = Kept { rhythm, step, file: None, at: Instant::now(), cost: Duration::ZERO };
+        Ok(Self { cx, data, algorithm, lesson, fingerprint, course, step, kept })
+    }
+
+    /// The balanced accuracy on the validation rows.
+    fn performance(&mut self) -> Result<f64, TrainError> {
+        let said = self.course.validate(&self.lesson);
+        let expected = self.lesson.validation_classes;
+        if said.len() != expected.len() {
+            return Err(odd(format!("said {} classes for {} rows", said.len(), expected.len())));
+        }
+        Ok(balanced_accuracy(expected, &said, self.lesson.classes))
+    }
+
+    fn report(&self, performance: f64) -> Result<(), Stop> {
+        let progress = Progress::step(self.step, 0).with_phase(self.algorithm.name());
+        let progress = progress.clone().with_performance(performance).unwrap_or(progress);
+        self.cx.report(progress)
+    }
+
+    /// What to return now that it is over.
+    fn hand_over(&self, performance: f64) -> Result<Trained, TrainError> {
+        let path = self.cx.dir()?.join(MODEL);
+        let learned = self.course.save().map_err(|error| TrainError::failed(error.to_string()))?;
+        Model::save(&path, self.algorithm.name(), self.data, &learned)
+            .map_err(|error| TrainError::retry(told(&error)))?;
+        self.cx.measure("performance", performance)?;
+        self.measure("training_performance", self.data.train(), self.data.train_classes())?;
+        if !self.data.test().is_empty() {
+            self.measure("test_performance", self.data.test(), self.data.test_classes())?;
+        }
+        self.cx.trained(MODEL)
+    }
+
+    fn measure(&self, name: &str, rows: &Rows, expected: &[u16]) -> Result<(), TrainError> {
+        if let Some(stop) = self.cx.stop_reason().filter(|stop| !stop.may_write()) {
+            return Err(stop.into());
+        }
+        let probabilities = self.course.predict(rows);
+        let classes = self.lesson.classes;
+        if probabilities.len() != rows.len() * classes {
+            return Err(odd(format!("gave {} probabilities for {} rows", probabilities.len(), rows.len())));
+        }
+        let said = crate::learners::highest(&probabilities, classes);
+        self.cx.measure(name, balanced_accuracy(expected, &said, classes))
+    }
+
+    /// What to return now that it was told to stop.
+    fn stopped(&mut self) -> TrainError {
+        let Some(stop) = self.cx.stop_reason() else {
+            return odd("stopped though nobody had told it to".into());
+        };
+        if stop != Stop::ShuttingDown {
+            return stop.into();
+        }
+        match self.keep() {
+            Ok(()) => TrainError::interrupted(stop.to_string()),
+            Err(error) => TrainError::interrupted(format!("{stop}; the last steps were not kept: {error}")),
+        }
+    }
+
+    fn keep_if_due(&mut self) {
+        let Kept { rhythm, step, at, cost, .. } = &self.kept;
+        if rhythm.is_due(self.step - step, at.elapsed(), *cost)
+            && let Err(error) = self.keep()
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
+        }
+    }
+
+    /// Makes what is learned the state to go on from, if it is news.
+    fn keep(&mut self) -> Result<(), TrainError> {
+        if self.step <= self.kept.step {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let learned = self.course.save().map_err(|error| TrainError::failed(error.to_string()))?;
+        let name = format!("state-{}", self.step);
+        let dir = self.cx.dir()?;
+        let (algorithm, lesson, step) = (self.algorithm.name(), self.fingerprint, self.step);
+        Saved { algorithm, lesson, step, learned: &learned }.write(&dir.join(&name))?;
+        self.cx.checkpoint(&name, self.step)?;
+        if let Some(old) = self.kept.file.replace(name) {
+            forget(&dir.join(old));
+        }
+        self.kept.step = self.step;
+        self.kept.at = Instant::now();
+        self.kept.cost = begun.elapsed();
+        Ok(())
+    }
+}
+
+/// The course that an earlier attempt has left, and how many steps it has done; `None` to begin anew.
+fn resume(
+    cx: &Context,
+    algorithm: &Algorithm,
+    lesson: &Lesson<'_>,
+    fingerprint: &[u8; 32],
+) -> Option<Result<(Course, u64), TrainError>> {
+    let path = cx.resume_path()?;
+    let resumed = bytes_of(&path).map_err(|error| error.to_string()).and_then(|bytes| {
+        let saved = Saved::read(&bytes, algorithm.name(), fingerprint).map_err(|error| error.to_string())?;
+        match algorithm.resume(lesson, saved.learned) {
+            Ok(course) => Ok(Ok((course, saved.step))),
+            Err(ResumeError::Learn(error @ LearnError::CutShort)) => Ok(Err(broken(cx, &error))),
+            Err(error) => Err(told(&error)),
+        }
+    });
+    resumed
+        .inspect_err(|error| tracing::warn!(error, "a checkpoint is of no use; the candidate begins anew"))
+        .ok()
+}
+
+/// What to return when nothing was learned yet.
+fn broken(cx: &Context, error: &LearnError) -> TrainError {
+    match (error, cx.stop_reason()) {
+        (LearnError::CutShort, Some(Stop::ShuttingDown)) => {
+            TrainError::interrupted(Stop::ShuttingDown.to_string())
+        }
+        (LearnError::CutShort, Some(stop)) => stop.into(),
+        (error, _) => TrainError::failed(error.to_string()),
+    }
+}
+
+/// The learner does not keep to what it promises.
+fn odd(what: String) -> TrainError {
+    TrainError::failed(format!("the learner {what}"))
+}
+
+/// An error with its causes, for where only a text goes.
+fn told(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+const MODEL: &str = "model.tabular";
+
+#[cfg(test)]
+mod tests;
