@@ -33,8 +33,11 @@ const TARGET: f64 = 0.95;
 const SLACK: f64 = 0.02;
 const PEERS: [(&str, &str); 2] = [("boosting", "HistGradientBoosting"), ("linear", "LogisticRegression")];
 
-/// By name: balanced accuracy and CPU seconds of each split.
-type Figures = BTreeMap<String, Vec<(f64, f64)>>;
+/// Balanced accuracy and CPU seconds.
+type Figure = (f64, f64);
+
+/// By name, the figure of each split.
+type Figures = BTreeMap<String, Vec<Figure>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder =
@@ -95,7 +98,7 @@ fn sklearn(python: &Path, table: &Path, folder: &Path) -> Result<Figures, Box<dy
 }
 
 /// Each learner for itself learns all it can, and predicts by what it hands over.
-fn ours(folder: &Path, split: usize) -> Result<Vec<(String, (f64, f64))>, Box<dyn Error>> {
+fn ours(folder: &Path, split: usize) -> Result<Vec<(String, Figure)>, Box<dyn Error>> {
     let [train, test] = ["train", "test"].map(|part| folder.join(format!("{part}-{split}.csv")));
     let test = fs::read_to_string(test)?;
     let (rows, classes) = without_classes(&test);
