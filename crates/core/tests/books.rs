@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use support::desk::{Desk, class, on, usual};
@@ -179,22 +180,44 @@ proptest! {
         }
     }
 
-    /// Whatever is kept is the newest, and answers about it stay right.
+    /// Whatever is kept of a queue is its newest, whatever happens in the others, and answers about it stay right.
     #[test]
-    fn retention_keeps_the_newest(max in 0_u32..20, count in 0_usize..60) {
-        let mut desk = Desk::with_slots(1);
+    fn retention_keeps_the_newest_of_each_queue(
+        max in 0_u32..20,
+        work in prop::collection::vec((0_usize..2, 0_u8..3, 0_u8..4), 0..60),
+    ) {
+        let mut desk = Desk::with_slots(4);
         desk.settings(|settings| settings.finished_max = max);
-        let mut jobs = Vec::new();
-        for n in 0..count {
-            let job = desk.submit(&format!("subject {}", n % 3), &usual());
-            desk.complete(job);
-            jobs.push(job);
-            let kept: Vec<JobId> = desk.yard.jobs().map(|job| job.id).collect();
-            prop_assert_eq!(&kept, &jobs[jobs.len() - kept.len()..]);
-            prop_assert!(kept.len() <= (max + max / 8) as usize);
-            prop_assert!(kept.len() >= jobs.len().min(max as usize));
+        let mut done: [Vec<JobId>; 2] = Default::default();
+        let mut newest = BTreeMap::new();
+        for (queue, subject, end) in work {
+            let class = Class { queue: QueueName::new(["long", "short"][queue]).unwrap(), ..(*usual()).clone() };
+            let subject = format!("subject {subject}");
+            let job = desk.submit(&subject, &Arc::new(class));
+            newest.insert(subject.clone(), job);
+            let found = |desk: &Desk| desk.yard.newest(&Subject::new(&*subject).unwrap()).map(|job| job.id);
+            prop_assert_eq!(found(&desk), Some(job), "in line or at work");
+            if end == 0 {
+                desk.cancel(job);
+                prop_assert_eq!(found(&desk), Some(job), "over, while its trainer has yet to stop");
+                desk.finish(job, RunEnd::Stopped);
+            } else {
+                desk.complete(job);
+            }
+            done[queue].push(job);
+            for done in &done {
+                let kept = done.iter().filter(|job| desk.yard.job(**job).is_some()).count();
+                prop_assert!(done[done.len() - kept..].iter().all(|job| desk.yard.job(*job).is_some()));
+                prop_assert!(kept <= (max + max / 8) as usize);
+                prop_assert!(kept >= done.len().min(max as usize));
+            }
+            for (subject, job) in &newest {
+                let kept = desk.yard.job(*job).map(|job| job.id);
+                let found = desk.yard.newest(&Subject::new(&**subject).unwrap()).map(|job| job.id);
+                prop_assert!(found == kept || kept.is_none(), "{} {:?} {:?}", subject, found, kept);
+            }
         }
-        let forgotten: BTreeSet<JobId> = jobs.iter().copied().filter(|job| desk.yard.job(*job).is_none()).collect();
-        prop_assert!(forgotten.iter().all(|job| desk.yard.explain(desk.now, *job).is_none()));
+        let mut forgotten = done.iter().flatten().filter(|job| desk.yard.job(**job).is_none());
+        prop_assert!(forgotten.all(|job| desk.yard.explain(desk.now, *job).is_none()));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 use super::apply::{Impossible, no_job};
 use super::line::Line;
 use super::timers::Timer;
-use super::{ClassKey, Rule, SubjectKey, Yard};
+use super::{ClassKey, Rule, SubjectKey, Subjects, Yard};
 
 impl Yard {
     /// Time has passed: whoever waited for a moment that has come is in line for room.
@@ -66,9 +66,10 @@ impl Yard {
 
     pub(super) fn forget_job(&mut self, job: JobId) -> Result<(), Impossible> {
         let order = self.orders.remove(&job).ok_or_else(|| no_job(job))?;
-        if !self.finished.remove(&order) {
+        if !matches!(role(&self.jobs[&order]), Role::Over) {
             return Err(Impossible::new(format!("job {job} is forgotten before it is over")));
         }
+        self.unindex(order);
         if let Some(key) = self.jobs.remove(&order).as_ref().and_then(|job| job.key()) {
             self.keys.remove(key);
         }
@@ -97,10 +98,7 @@ impl Yard {
         self.queue_mut(&job.class.queue);
         self.orders.insert(id, order);
         if !job.is_finished() {
-            match self.unfinished.entry(subject) {
-                Entry::Vacant(entry) => drop(entry.insert(Line::One(order))),
-                Entry::Occupied(mut entry) => entry.get_mut().insert(order),
-            }
+            put(&mut self.unfinished, subject, order);
         }
         self.jobs.insert(order, Box::new(job));
         self.index(order);
@@ -124,12 +122,7 @@ impl Yard {
         let subject = (!runs_on).then(|| SubjectKey::of(&job.subject));
         self.index(order);
         let Some(subject) = subject else { return Ok(()) };
-        if has_ended
-            && let Entry::Occupied(mut entry) = self.unfinished.entry(subject)
-            && entry.get_mut().remove(order)
-        {
-            entry.remove();
-        } else {
+        if !(has_ended && take(&mut self.unfinished, subject, order)) {
             self.line_up(order, subject);
         }
         Ok(())
@@ -147,7 +140,10 @@ impl Yard {
                 queue.waiting = queue.waiting.saturating_add(1);
                 self.delayed.extend(delayed_until(job, self.now));
             }
-            Role::Over => drop(self.finished.insert(order)),
+            Role::Over => {
+                self.finished.entry(job.class.queue.clone()).or_default().insert(order);
+                put(&mut self.over, SubjectKey::of(&job.subject), order);
+            }
             Role::Occupies(id, epoch) => {
                 queue.running = queue.running.saturating_add(1);
                 self.busy.insert(job.subject.clone(), order);
@@ -173,7 +169,15 @@ impl Yard {
                 }
                 self.step_out((self.rank(&self.jobs[&order]), order));
             }
-            Role::Over => drop(self.finished.remove(&order)),
+            Role::Over => {
+                if let Some(finished) = self.finished.get_mut(&job.class.queue) {
+                    finished.remove(&order);
+                    if finished.is_empty() {
+                        self.finished.remove(&job.class.queue);
+                    }
+                }
+                take(&mut self.over, SubjectKey::of(&job.subject), order);
+            }
             Role::Occupies(id, epoch) => {
                 queue.running = queue.running.saturating_sub(1);
                 self.busy.remove(&job.subject);
@@ -212,4 +216,21 @@ fn delayed_until(job: &Job, now: Timestamp) -> Option<(Timestamp, Order)> {
         }
         Phase::Running(_) | Phase::Finished(_) => None,
     }
+}
+
+fn put(subjects: &mut Subjects, subject: SubjectKey, order: Order) {
+    match subjects.entry(subject) {
+        Entry::Vacant(entry) => drop(entry.insert(Line::One(order))),
+        Entry::Occupied(mut entry) => entry.get_mut().insert(order),
+    }
+}
+
+/// Says whether that was the last of its subject.
+fn take(subjects: &mut Subjects, subject: SubjectKey, order: Order) -> bool {
+    let Entry::Occupied(mut entry) = subjects.entry(subject) else { return false };
+    let was_last = entry.get_mut().remove(order);
+    if was_last {
+        entry.remove();
+    }
+    was_last
 }

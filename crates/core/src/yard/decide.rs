@@ -341,14 +341,12 @@ impl Yard {
         }
     }
 
-    /// Finished jobs beyond the number that is kept, oldest first. Some slack, so that it is done in batches.
+    /// Finished jobs of a queue beyond the number that is kept, oldest first. Some slack, so that it is done in batches.
     pub(super) fn forget_finished(&self, now: Timestamp) -> Option<Vec<Fact>> {
         let max = self.settings.finished_max as usize;
-        let count = self.finished.len();
-        if count <= max + max / 8 {
-            return None;
-        }
-        let jobs = self.finished.iter().take(count - max).map(|order| self.jobs[order].id).collect();
+        let finished = self.finished.values().find(|finished| finished.len() > max + max / 8)?;
+        let count = finished.len() - max;
+        let jobs = finished.iter().take(count).map(|order| self.jobs[order].id).collect();
         Some(vec![Fact { at: now, event: Event::Forgotten { jobs } }])
     }
 

@@ -46,7 +46,10 @@ pub struct Yard {
     unfinished: Subjects,
     /// Subjects with a run that may be at work.
     busy: BTreeMap<Subject, Order>,
-    finished: BTreeSet<Order>,
+    /// Jobs that are over for good, by the queue they came from.
+    finished: BTreeMap<QueueName, BTreeSet<Order>>,
+    /// The same, by subject.
+    over: Subjects,
     nodes: BTreeMap<NodeId, Node>,
     rules: BTreeMap<Subject, Rule>,
     models: BTreeMap<ModelId, Arc<Model>>,
@@ -168,6 +171,16 @@ impl Yard {
         orders.map(|order| &*self.jobs[&order]).filter(move |job| job.subject == *subject)
     }
 
+    /// The newest job of a subject that is in the books, however far it is.
+    #[must_use]
+    pub fn newest(&self, subject: &Subject) -> Option<&Job> {
+        let mut over = self.over.get(&SubjectKey::of(subject)).into_iter().flat_map(Line::iter);
+        let over = over.rfind(|order| self.jobs[order].subject == *subject);
+        let unfinished = self.unfinished(subject).next_back().map(|job| job.order);
+        let newest = [over, self.busy.get(subject).copied(), unfinished].into_iter().flatten().max()?;
+        self.jobs.get(&newest).map(|job| &**job)
+    }
+
     /// The jobs that run, or are over while a trainer has yet to stop; by subject.
     pub fn occupying(&self) -> impl Iterator<Item = &Job> {
         self.busy.values().map(|order| &*self.jobs[order])
@@ -249,7 +262,8 @@ impl Yard {
     }
 }
 
-/// The one map that is only looked up in, or put in order after: among a million subjects it is much nearer than a tree.
+/// Maps that are only looked up in, or put in order after: among a million subjects
+/// they are much nearer than a tree.
 #[expect(clippy::disallowed_types, reason = "its order is never seen")]
 type Subjects = std::collections::HashMap<SubjectKey, Line, BuildHasherDefault<KeyHasher>>;
 
