@@ -43,6 +43,8 @@ mod cyborgdb;
 mod ending;
 mod error;
 mod greeting;
+mod incoming;
+mod key;
 mod lock;
 mod mathfi;
 mod news;

@@ -14,12 +14,13 @@ use trainyard_tabular::{Limits, Order};
 use super::Contestants;
 use super::catalog::{Catalog, CatalogError};
 use super::config::MathFiConfig;
-use super::files::{self, Files};
-use super::key::signing_key;
+use super::files::Files;
 use super::passwords::{NotHashed, Passwords};
 use super::tables::Tables;
 use super::users::{FirstUser, Users, UsersError};
 use super::work::{Classes, Work};
+use crate::incoming;
+use crate::key::kept_key;
 use crate::lock::make_private;
 
 /// Users, datasets and predictions, with their files. The catalogue says how far each is; the yard says only whether
@@ -83,7 +84,7 @@ impl Books {
             }
         }
         let key = folder.join("signing.key");
-        let key = signing_key(&key).map_err(failed(key))?;
+        let key = kept_key(&key).map_err(failed(key))?;
         let (users, first) = Users::open(&catalog, &config.users, Passwords::new(PASSWORDS_AT_ONCE)?)?;
         let books = Self {
             catalog,
@@ -138,7 +139,7 @@ impl Books {
         };
         if self.catalog.fail_dataset(id, reason)? {
             tracing::error!(dataset = %id, %outcome, "its data could not be made ready");
-            files::remove(&self.files.data(id));
+            incoming::remove(&self.files.data(id));
         }
         Ok(())
     }
@@ -156,7 +157,7 @@ impl Books {
         };
         if is_news {
             tracing::error!(prediction = %id, %outcome, "it could not be made");
-            files::remove(&self.files.rows(id));
+            incoming::remove(&self.files.rows(id));
         }
         Ok(())
     }

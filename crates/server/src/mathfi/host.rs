@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::books::Books;
 use super::catalog::DatasetRefused;
-use super::files::Incoming;
 use super::uploads::{DataUpload, RowsUpload, pending};
+use crate::incoming::Incoming;
 
 /// The books, with the yard that works on what is in them.
 pub(crate) struct TableHost {
@@ -29,7 +29,7 @@ impl TableHost {
     }
 
     fn begin(&self) -> Result<Incoming, Refused> {
-        self.books.files.begin().map_err(HostError::new)?.ok_or(Refused::Busy)
+        self.books.files.inbox.begin().map_err(HostError::new)?.ok_or(Refused::Busy)
     }
 }
 

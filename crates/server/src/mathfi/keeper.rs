@@ -10,8 +10,8 @@ use trainyard_runtime::{Subscription, Trainyard};
 
 use super::books::Books;
 use super::catalog::CatalogError;
-use super::files;
 use super::work::Work;
+use crate::incoming;
 
 /// Whatever the catalogue says is at work has an unfinished job of the yard, or gets one: also after a crash between
 /// the two, and when the yard has lost its jobs. And whatever has a job that is over, and does not know it, ends with
@@ -150,7 +150,7 @@ fn model_of(books: &Books, yard: &Trainyard, id: PredictionId) -> Result<Option<
 
 fn lose(books: &Books, id: PredictionId) {
     match books.catalog.fail_prediction(id, "its model is not there any more") {
-        Ok(_) => files::remove(&books.files.rows(id)),
+        Ok(_) => incoming::remove(&books.files.rows(id)),
         Err(_) => books.fall_behind(),
     }
 }

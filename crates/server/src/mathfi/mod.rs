@@ -7,7 +7,6 @@ mod contestants;
 mod files;
 mod host;
 mod keeper;
-mod key;
 mod passwords;
 mod serve;
 mod tables;

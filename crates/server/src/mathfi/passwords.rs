@@ -75,7 +75,7 @@ fn hash(password: &str) -> Result<Phc, NotHashed> {
 /// When the operating system gives no random numbers.
 pub(crate) fn made_password() -> Secret {
     let mut bytes = [0_u8; 24];
-    super::key::fill(&mut bytes);
+    crate::key::fill(&mut bytes);
     let text: String = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
     Secret::new(text).expect("it is not empty")
 }

@@ -7,11 +7,12 @@ use trainyard_core::{Reference, Trained};
 use trainyard_mathfi::{DatasetId, PredictionId, PredictionState, Shape, TrainParameters};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError, Trainer};
 use trainyard_tabular::{Knobs, Model, PredictError, TableError, prepare, train_candidate};
+use trainyard_trainkit::told;
 
 use super::books::Books;
 use super::catalog::CatalogError;
-use super::files;
 use super::work::Work;
+use crate::incoming;
 
 /// Trains one candidate of a contest on the dataset that the job's subject names.
 pub(crate) struct ContestTrainer(pub(crate) Arc<Books>);
@@ -56,7 +57,7 @@ impl Trainer for PrepareTrainer {
         };
         let needed = prepared.training_bytes.div_ceil(MIB);
         if needed > books.memory_mib {
-            files::remove(&table);
+            incoming::remove(&table);
             let max = books.memory_mib;
             return give_up(
                 books,
@@ -67,7 +68,7 @@ impl Trainer for PrepareTrainer {
         let classes = u32::try_from(prepared.schema.classes().len()).unwrap_or(u32::MAX);
         let shape = Shape { rows: prepared.rows, classes, memory_mib: needed };
         if books.catalog.complete_dataset(id, shape).map_err(not_noted)? {
-            files::remove(&csv);
+            incoming::remove(&csv);
         } else {
             forget_late_table(books, id)?;
         }
@@ -78,7 +79,7 @@ impl Trainer for PrepareTrainer {
 /// The data is of no use, which its owner reads.
 fn give_up(books: &Books, id: DatasetId, reason: &str) -> Result<Trained, TrainError> {
     if books.catalog.fail_dataset(id, reason).map_err(not_noted)? {
-        files::remove(&books.files.data(id));
+        incoming::remove(&books.files.data(id));
     }
     Err(TrainError::failed(reason))
 }
@@ -91,7 +92,7 @@ fn forget_late_table(books: &Books, id: DatasetId) -> Result<(), TrainError> {
         .map_err(not_noted)?
         .is_some_and(|dataset| matches!(dataset.state, trainyard_mathfi::DatasetState::Completed(_)));
     if !is_ready {
-        files::remove(&books.files.table(id));
+        incoming::remove(&books.files.table(id));
     }
     Ok(())
 }
@@ -125,16 +126,16 @@ impl Trainer for PredictTrainer {
             Err(error) => return Err(TrainError::retry(told(&error))),
         }
         if !books.catalog.complete_prediction(id).map_err(not_noted)? {
-            files::remove(&books.files.result(id));
+            incoming::remove(&books.files.result(id));
         }
-        files::remove(&books.files.rows(id));
+        incoming::remove(&books.files.rows(id));
         Ok(Trained::default())
     }
 }
 
 fn predict(books: &Books, cx: &Context, id: PredictionId, model: &Model) -> Result<(), PredictError> {
     let failed = |source: io::Error| PredictError::Io { operation: "keep the result", source };
-    let mut result = BufWriter::new(books.files.begin_own().map_err(failed)?);
+    let mut result = BufWriter::new(books.files.inbox.begin_own().map_err(failed)?);
     model.predict_csv(&books.files.rows(id), &mut result, &books.limits, &|| cx.should_stop())?;
     let result = result.into_inner().map_err(|error| failed(error.into_error()))?;
     result.keep(&books.files.result(id)).map_err(failed)
@@ -143,7 +144,7 @@ fn predict(books: &Books, cx: &Context, id: PredictionId, model: &Model) -> Resu
 /// The rows are of no use, or the model is, which the owner of the prediction reads.
 fn fail(books: &Books, id: PredictionId, reason: &str) -> Result<Trained, TrainError> {
     if books.catalog.fail_prediction(id, reason).map_err(not_noted)? {
-        files::remove(&books.files.rows(id));
+        incoming::remove(&books.files.rows(id));
     }
     Err(TrainError::failed(reason))
 }
@@ -154,12 +155,6 @@ fn stopped(cx: &Context) -> TrainError {
 
 fn not_noted(error: CatalogError) -> TrainError {
     TrainError::retry(told(&error))
-}
-
-/// An error with its causes, for the log.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 const MIB: u64 = 1 << 20;

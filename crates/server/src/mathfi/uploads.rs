@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::books::Books;
 use super::catalog::{NewPrediction, PredictionRefused};
-use super::files::{self, Incoming};
 use super::keeper::submit;
 use super::work::Work;
+use crate::incoming::{self, Incoming};
 
 /// The data of a dataset.
 pub(crate) struct DataUpload {
@@ -48,14 +48,14 @@ impl Upload<Dataset> for DataUpload {
         let one_at_a_time = books.finishing.lock();
         let dataset = pending(&books, id)?;
         incoming.keep(&books.files.data(id)).map_err(|error| {
-            files::remove(&books.files.data(id));
+            incoming::remove(&books.files.data(id));
             HostError::new(error)
         })?;
         match books.catalog.begin_dataset(id, job) {
             Ok(true) => {}
             Ok(false) => return Err(Refused::NotPending),
             Err(error) => {
-                files::remove(&books.files.data(id));
+                incoming::remove(&books.files.data(id));
                 return Err(HostError::new(error).into());
             }
         }
@@ -87,20 +87,20 @@ impl Upload<Prediction> for RowsUpload {
         let (id, job) = (PredictionId::new(Uuid::new_v4()), yard.job_id());
         let rows = books.files.rows(id);
         incoming.keep(&rows).map_err(|error| {
-            files::remove(&rows);
+            incoming::remove(&rows);
             HostError::new(error)
         })?;
         let added =
             books.catalog.add_prediction(NewPrediction { id, owner, model, job }, books.predictions_max);
         let gone = added.map_err(|refused| {
-            files::remove(&rows);
+            incoming::remove(&rows);
             match refused {
                 PredictionRefused::TooMany { max } => Refused::TooMany { what: "predictions", max },
                 PredictionRefused::Failed(error) => Refused::Failed(HostError::new(error)),
             }
         })?;
         if let Some(gone) = gone {
-            files::remove(&books.files.result(gone));
+            incoming::remove(&books.files.result(gone));
         }
         submit(&books, &yard, Work::Predict(id), job);
         Ok(Prediction { id, owner, model, state: PredictionState::Pending })

@@ -7,8 +7,8 @@ use trainyard_mathfi::{Stamp, User, UserId};
 use uuid::Uuid;
 
 use super::catalog::{Catalog, CatalogError, Origin, UserRecord};
-use super::key;
 use super::passwords::{NotHashed, Passwords, Phc, made_password};
+use crate::key;
 
 /// Those who may come in: the configured ones, or, when none is, one that was made. Others that the catalogue knows
 /// keep what is theirs, and stay out.

@@ -57,7 +57,6 @@ mod metric;
 mod model;
 mod numeric;
 mod observer;
-mod rng;
 mod search;
 mod seeding;
 mod set;

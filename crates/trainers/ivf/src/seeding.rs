@@ -1,8 +1,8 @@
 use crate::codebook::{GivenUp, Stop};
 use crate::numeric::squared_distance;
-use crate::rng::Chance;
 use crate::share::share;
 use crate::{KMeans, TrainingSet};
+use trainyard_trainkit::Chance;
 
 /// The first centroids are chosen among at most this many points per list.
 const CANDIDATES_PER_LIST: usize = 16;

@@ -1,6 +1,6 @@
 use crate::numeric::normalise;
-use crate::rng::Chance;
 use crate::{KMeans, Metric, TrainError};
+use trainyard_trainkit::Chance;
 
 /// The points a training sees: a copy, independent of the index they came from.
 ///

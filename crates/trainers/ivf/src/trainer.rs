@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, Stop, TrainError};
+use trainyard_trainkit::told;
 
 use crate::{
     Index, Iteration, KMeans, KMeansState, MIN_VECTORS, Model, Observer, Plan, StorageError, Tolerance,
@@ -310,12 +311,6 @@ struct TooLittle {
 
 fn disk(error: &StorageError) -> TrainError {
     TrainError::retry(told(error))
-}
-
-/// An error with its causes, for where only a text goes.
-fn told(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an index holds fewer than 2^52 vectors")]

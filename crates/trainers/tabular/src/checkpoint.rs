@@ -2,32 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::num::NonZeroU64;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::data::{seal, unseal, write_beside};
 use crate::{Dataset, Lesson};
-
-/// How often a checkpoint is written: whatever comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rhythm {
-    /// After so many steps.
-    pub(crate) steps: Option<NonZeroU64>,
-    /// After so long, unless writing takes so long that it would slow the training down.
-    pub(crate) every: Duration,
-}
-
-impl Rhythm {
-    /// Whether one is due, so many steps and so long after the last, which took `cost` to write.
-    pub(crate) fn is_due(&self, steps: u64, since: Duration, cost: Duration) -> bool {
-        let by_steps = self.steps.is_some_and(|every| steps >= every.get());
-        by_steps || steps > 0 && since >= self.every.max(cost.saturating_mul(COST_PART))
-    }
-}
+use trainyard_trainkit::{seal, unseal, write_beside};
 
 /// What is in the file. What is borrowed lies in the bytes that it was read from.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,29 +100,12 @@ const MAGIC: &[u8; 8] = b"TYARDCAN";
 const FORMAT: u32 = 1;
 /// The longest checkpoint that is read: 1 GiB.
 const BYTES_MAX: u64 = 1 << 30;
-/// Of so many parts of the time one at most is spent on checkpoints.
-const COST_PART: u32 = 20;
 /// Rows of each part that go into a digest.
 const ROWS_LOOKED_AT: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn a_checkpoint_is_due_by_steps_or_by_time_but_never_costs_much() {
-        let rhythm = Rhythm { steps: None, every: 5 * SECOND };
-        assert!(!rhythm.is_due(9, 4 * SECOND, Duration::ZERO));
-        assert!(rhythm.is_due(1, 5 * SECOND, Duration::ZERO));
-        assert!(!rhythm.is_due(0, 5 * SECOND, Duration::ZERO), "nothing new");
-        assert!(!rhythm.is_due(1, 19 * SECOND, SECOND));
-        assert!(rhythm.is_due(1, 20 * SECOND, SECOND));
-        let rhythm = Rhythm { steps: NonZeroU64::new(3), every: Duration::MAX };
-        assert!(!rhythm.is_due(2, 100 * SECOND, SECOND));
-        assert!(rhythm.is_due(3, Duration::ZERO, SECOND));
-    }
 
     #[test]
     fn what_is_damaged_or_of_something_else_is_of_no_use() {

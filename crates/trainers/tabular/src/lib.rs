@@ -57,7 +57,6 @@
 //! - Who is told to stop does so within milliseconds, also in the middle of a step; a figure that is being measured for
 //!   a champion is measured to its end.
 
-mod chance;
 mod checkpoint;
 mod data;
 mod learner;

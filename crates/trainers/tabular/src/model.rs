@@ -11,9 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{ModelError, PredictError};
-use crate::data::{seal, unseal, write_beside};
 use crate::lineup::Predictor;
 use crate::{Dataset, Encoding, Lineup, Schema};
+use trainyard_trainkit::{seal, unseal, write_beside};
 
 /// What was learned, ready to predict: also in another process, and after a restart.
 #[derive(Debug)]

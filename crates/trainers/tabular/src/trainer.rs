@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 
-use crate::checkpoint::{Rhythm, Saved, bytes_of, fingerprint, forget};
+use trainyard_trainkit::{Rhythm, told};
+
+use crate::checkpoint::{Saved, bytes_of, fingerprint, forget};
 use crate::lineup::Course;
 use crate::{
     Algorithm, Dataset, Knobs, LearnError, Lesson, Model, ResumeError, Rows, Step, balanced_accuracy,
@@ -297,12 +299,6 @@ fn broken(cx: &Context, error: &LearnError) -> TrainError {
 /// The learner does not keep to what it promises.
 fn odd(what: String) -> TrainError {
     TrainError::failed(format!("the learner {what}"))
-}
-
-/// An error with its causes, for where only a text goes.
-fn told(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 const MODEL: &str = "model.tabular";

@@ -14,6 +14,7 @@ use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 use uuid::Uuid;
 
 use super::*;
+use crate::incoming;
 use crate::mathfi::MathFiConfig;
 use crate::mathfi::host::TableHost;
 
@@ -85,11 +86,11 @@ impl Life {
             match ending {
                 Ending::Completes => {
                     noting.catalog.complete_dataset(id, SHAPE).unwrap();
-                    files::remove(&noting.files.data(id));
+                    incoming::remove(&noting.files.data(id));
                 }
                 Ending::Refuses => {
                     noting.catalog.fail_dataset(id, "refused").unwrap();
-                    files::remove(&noting.files.data(id));
+                    incoming::remove(&noting.files.data(id));
                     return Err(TrainError::failed("refused"));
                 }
                 Ending::Panics => panic!("on purpose"),

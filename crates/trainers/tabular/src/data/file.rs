@@ -3,8 +3,8 @@
 //! A table is a header, and then its rows in blocks: of each block first the columns, one after the other, then the
 //! classes.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -243,50 +243,6 @@ fn cut_short(error: io::Error) -> TableError {
     }
 }
 
-/// Puts a frame around the content of a small file.
-pub(crate) fn seal(magic: &[u8; 8], format: u32, content: &[u8]) -> Vec<u8> {
-    let mut bytes = magic.to_vec();
-    bytes.extend(format.to_le_bytes());
-    bytes.extend(content);
-    let digest = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&digest);
-    bytes
-}
-
-/// Takes the frame off again: the format, and the content when the format is this one; `None` when it is damaged.
-pub(crate) fn unseal<'b>(magic: &[u8; 8], format: u32, bytes: &'b [u8]) -> Option<Result<&'b [u8], u32>> {
-    let (found, _) = bytes.strip_prefix(magic)?.split_first_chunk()?;
-    let found = u32::from_le_bytes(*found);
-    if found != format {
-        return Some(Err(found));
-    }
-    let (framed, digest) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
-    let content = framed.get(magic.len() + 4..)?;
-    (Sha256::digest(framed).as_slice() == digest).then_some(Ok(content))
-}
-
-/// Writes a file under another name first, so that there is all of it or nothing; and has it durable at return.
-pub(crate) fn write_beside<E: From<io::Error>>(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let written = (|| {
-        let mut to = BufWriter::with_capacity(BUFFER_BYTES, File::create(&beside)?);
-        write(&mut to)?;
-        let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
-    })();
-    written.inspect_err(|_| {
-        let _ = fs::remove_file(&beside); // it may never have been there
-    })
-}
-
 const TABLE: &[u8; 8] = b"TYARDTAB";
 const FORMAT: u32 = 1;
 const DIGEST_BYTES: usize = 32;
@@ -294,4 +250,3 @@ const DIGEST_BYTES: usize = 32;
 const FRAME_BYTES: u64 = 8 + 4 + 8 + 32;
 /// How many fields a block has, about.
 const BLOCK_FIELDS: usize = 1 << 20;
-const BUFFER_BYTES: usize = 256 << 10;

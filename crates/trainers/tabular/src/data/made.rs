@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::reading::io_error;
-use crate::chance::Chance;
+use trainyard_trainkit::Chance;
 
 /// A table that can be written as CSV, as often as wanted.
 ///

@@ -20,7 +20,6 @@ pub use dataset::Dataset;
 pub use encoding::Encoding;
 pub(crate) use error::beginning;
 pub use error::{Place, Refusal, TableError};
-pub(crate) use file::{seal, unseal, write_beside};
 pub use limits::Limits;
 pub use measure::balanced_accuracy;
 pub use prepare::{Prepared, prepare};

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::coding::Coding;
 use super::encoding::{Room, Wanted};
-use super::file::{Header, TableWriter, write_beside};
+use trainyard_trainkit::write_beside;
+
+use super::file::{Header, TableWriter};
 use super::reading::{Records, Trouble};
 use super::survey::Survey;
 use super::{Fields, Limits, Refusal, Schema, TableError};

@@ -1,6 +1,6 @@
 //! Which rows are learned from, and which are kept back.
 
-use crate::chance::Chance;
+use trainyard_trainkit::Chance;
 
 /// How many of the rows are kept back: for validation, by which learners are judged while they learn, and for the
 /// test, which nobody sees before the end.

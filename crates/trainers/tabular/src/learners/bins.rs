@@ -1,8 +1,8 @@
 //! Features in buckets, so that a question is looked for among few.
 
-use super::share::each;
 use super::tree::code;
 use crate::{Knobs, LearnError, Lesson, Rows};
+use trainyard_trainkit::each;
 
 /// Every training row's bucket, feature by feature.
 pub(super) struct Bins {

@@ -1,11 +1,11 @@
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
+use trainyard_trainkit::{each, exp, narrow, softmax};
 
 use super::bins::Bins;
 use super::leafwise::{Grown, Pull, grow};
-use super::maths::{class_weights, error_of, exp, highest, narrow, softmax};
-use super::share::each;
+use super::maths::{class_weights, error_of, highest};
 use super::tree::Tree;
 use crate::{LearnError, Learner, Lesson, Rows, Step};
 

@@ -2,11 +2,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use trainyard_trainkit::{Chance, each, narrow, real};
 
-use super::maths::{class_weights, highest, narrow, real};
-use super::share::each;
+use super::maths::{class_weights, highest};
 use super::tree::{Question, Rule, Side, Tree};
-use crate::chance::Chance;
 use crate::{LearnError, Learner, Lesson, Rows, Step};
 
 /// Many trees that ask mostly by chance, and vote (extremely randomised trees).

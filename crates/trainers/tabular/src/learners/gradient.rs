@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dense::{Net, Scratch};
-use super::maths::{class_weights, highest, narrow, real, softmax};
-use crate::chance::Chance;
+use trainyard_trainkit::{Adam, Chance, Net, Scratch, narrow, real, softmax};
+
+use super::maths::{class_weights, highest};
 use crate::{Knobs, LearnError, Lesson, Rows, Step};
 
 /// How a sort of net is taught.
@@ -23,11 +23,7 @@ pub(super) struct Descent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Taught {
     net: Net,
-    /// The running means of the slopes and of their squares, one for each weight.
-    means: Vec<f32>,
-    squares: Vec<f32>,
-    /// What the means are short of, because they began at naught.
-    short: [f64; 2],
+    adam: Adam,
     steps: u32,
     /// The lowest error of an epoch, that of this one so far, and how many have come nowhere below that since.
     lowest: f64,
@@ -46,12 +42,9 @@ pub(crate) struct Notes {
 impl Descent {
     pub(super) fn begin(&self, lesson: &Lesson<'_>, net: Net) -> Result<Taught, LearnError> {
         super::look_at(lesson)?;
-        let zeros = vec![0.0; net.weights().len()];
         Ok(Taught {
+            adam: Adam::new(net.weights().len()),
             net,
-            means: zeros.clone(),
-            squares: zeros,
-            short: [1.0; 2],
             steps: 0,
             lowest: f64::MAX,
             error: 0.0,
@@ -102,7 +95,7 @@ impl Descent {
                 return Ok(Step::CutShort);
             }
             next.error += pass.run(&next.net, lesson, &notes.weights, batch);
-            next.descend(&pass.slopes, rate, self.decay);
+            next.adam.descend(next.net.weights_mut(), &pass.slopes, rate, self.decay);
         }
         if !next.net.weights().iter().all(|weight| weight.is_finite()) || !next.error.is_finite() {
             return Err(LearnError::Diverged { what: self.what });
@@ -131,30 +124,14 @@ impl Taught {
     }
 
     pub(super) fn predict(&self, rows: &Rows) -> Vec<f32> {
-        self.net.probabilities(rows.vectors(), rows.len())
+        let mut probabilities = self.net.outputs(rows.vectors(), rows.len());
+        softmax(&mut probabilities, self.net.ends().1);
+        probabilities
     }
 
     fn fits(&self, lesson: &Lesson<'_>) -> bool {
-        let count = self.net.weights().len();
         self.net.ends() == (lesson.train.encoding().width(), lesson.classes)
-            && self.means.len() == count
-            && self.squares.len() == count
-    }
-
-    /// Moves every weight downhill, as far as its slope is steady.
-    fn descend(&mut self, slopes: &[f32], rate: f64, decay: f32) {
-        const KEPT: (f32, f32) = (0.9, 0.999);
-        self.short[0] *= f64::from(KEPT.0);
-        self.short[1] *= f64::from(KEPT.1);
-        let full = (1.0 - self.short[1]).sqrt();
-        let (length, least) = (narrow(rate * full / (1.0 - self.short[0])), narrow(1e-8 * full));
-        let lost = narrow(rate) * decay;
-        let state = self.means.iter_mut().zip(self.squares.iter_mut()).zip(slopes);
-        for (weight, ((mean, square), &slope)) in self.net.weights_mut().iter_mut().zip(state) {
-            *mean += (slope - *mean) * (1.0 - KEPT.0);
-            *square += (slope * slope - *square) * (1.0 - KEPT.1);
-            *weight -= *weight * lost + length * *mean / (square.sqrt() + least);
-        }
+            && self.adam.fits(self.net.weights().len())
     }
 
     fn end_epoch(&mut self) {
@@ -187,7 +164,7 @@ impl Pass {
         }
         net.forward(&self.vectors, rows.len(), &mut self.scratch);
         self.probabilities.clear();
-        self.probabilities.extend_from_slice(self.scratch.scores());
+        self.probabilities.extend_from_slice(self.scratch.outputs());
         softmax(&mut self.probabilities, classes);
         let mut sum = 0.0;
         for (said, &row) in self.probabilities.chunks_exact_mut(classes).zip(rows) {

@@ -4,10 +4,9 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use super::bins::{Binned, Bins, Sort};
-use super::maths::narrow;
-use super::share::each;
 use super::tree::{Question, Rule, Side, Tree};
 use crate::Lesson;
+use trainyard_trainkit::{each, narrow};
 
 /// What one round wants of each row: how the error grows with its score, and how that grows.
 pub(super) struct Pull {

@@ -1,4 +1,5 @@
-use super::dense::Net;
+use trainyard_trainkit::Net;
+
 use super::gradient::{Descent, Notes, Taught};
 use crate::{LearnError, Learner, Lesson, Rows, Step};
 

@@ -2,14 +2,12 @@
 
 mod bins;
 mod boosting;
-mod dense;
 mod extra_trees;
 mod gradient;
 mod leafwise;
 mod linear;
 mod maths;
 mod network;
-mod share;
 mod tree;
 
 pub(crate) use boosting::Boosting;

@@ -1,6 +1,6 @@
-use super::dense::Net;
+use trainyard_trainkit::{Chance, Net};
+
 use super::gradient::{Descent, Notes, Taught};
-use crate::chance::Chance;
 use crate::{LearnError, Learner, Lesson, Rows, Step};
 
 /// A small network: 64, then 32 units between the features and the classes (multilayer perceptron).

@@ -4,28 +4,49 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
-use super::maths::{narrow, real, softmax};
-use crate::chance::Chance;
+use crate::{Chance, narrow, real};
 
-/// Layers one after the other: sums between them pass when they are positive (ReLU), the last ones are scores.
+/// Layers one after the other: sums between them pass when they are positive (ReLU), those of the last come out as they
+/// are.
+///
+/// ```
+/// use trainyard_trainkit::{Chance, Net, Scratch};
+///
+/// let net = Net::seeded(&[2, 8, 1], &mut Chance::new(1, 0));
+/// let mut scratch = Scratch::default();
+/// net.forward(&[0.5, -0.5, 1.0, 2.0], 2, &mut scratch);
+/// assert_eq!(scratch.outputs().len(), 2, "one for each of two vectors");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
-pub(super) struct Net {
-    /// How wide it is, from the vectors that go in to the classes that come out.
+pub struct Net {
+    /// How wide it is, from the vectors that go in to those that come out.
     widths: Vec<usize>,
     /// Layer by layer: what each input counts for each output, input by input; then what each output starts from.
     weights: Vec<f32>,
 }
 
 impl Net {
-    /// All zeros.
-    pub(super) fn flat(widths: &[usize]) -> Self {
+    /// All zeros. The widths are those of the vectors that go in, of each layer between, and of what comes out.
+    ///
+    /// # Panics
+    /// When there are fewer than two widths, or one of what comes out is zero.
+    #[must_use]
+    pub fn flat(widths: &[usize]) -> Self {
+        assert!(
+            widths.len() >= 2 && widths[widths.len() - 1] > 0,
+            "something goes in, and something comes out"
+        );
         let layers = widths.windows(2).map(|ends| (ends[0] + 1) * ends[1]);
         Self { widths: widths.to_vec(), weights: vec![0.0; layers.sum()] }
     }
 
-    /// Weights by chance, uniform and as wide as keeps sums as wide as their inputs.
-    pub(super) fn seeded(widths: &[usize], chance: &mut Chance) -> Self {
+    /// Weights by chance, uniform and as wide as keeps sums as wide as their inputs; all start from zero.
+    ///
+    /// # Panics
+    /// As [`Net::flat`].
+    #[must_use]
+    pub fn seeded(widths: &[usize], chance: &mut Chance) -> Self {
         let mut net = Self::flat(widths);
         let mut from = 0;
         for ends in widths.windows(2) {
@@ -39,38 +60,45 @@ impl Net {
         net
     }
 
-    pub(super) fn weights(&self) -> &[f32] {
+    /// Layer by layer: what each input counts for each output, input by input; then what each output starts from.
+    #[must_use]
+    pub fn weights(&self) -> &[f32] {
         &self.weights
     }
 
-    pub(super) fn weights_mut(&mut self) -> &mut [f32] {
+    /// The same, to be changed.
+    pub fn weights_mut(&mut self) -> &mut [f32] {
         &mut self.weights
     }
 
-    /// How long a vector is that goes in, and how many classes come out.
-    pub(super) fn ends(&self) -> (usize, usize) {
+    /// How long a vector is that goes in, and how long one is that comes out.
+    #[must_use]
+    pub fn ends(&self) -> (usize, usize) {
         (self.widths[0], self.widths[self.widths.len() - 1])
     }
 
-    /// The probabilities of the classes for vectors of [`Net::ends`]; none for vectors of another length.
-    pub(super) fn probabilities(&self, vectors: &[f32], rows: usize) -> Vec<f32> {
-        let (width, classes) = self.ends();
+    /// What comes out for so many vectors of [`Net::ends`]; nothing for vectors of another length.
+    #[must_use]
+    pub fn outputs(&self, vectors: &[f32], rows: usize) -> Vec<f32> {
+        let (width, out) = self.ends();
         if vectors.len() != rows * width {
             return Vec::new();
         }
-        let mut all = Vec::with_capacity(rows * classes);
+        let mut all = Vec::with_capacity(rows * out);
         let mut scratch = Scratch::default();
         for first in (0..rows).step_by(BLOCK) {
             let count = BLOCK.min(rows - first);
             self.forward(&vectors[first * width..][..count * width], count, &mut scratch);
-            all.extend_from_slice(scratch.scores());
+            all.extend_from_slice(scratch.outputs());
         }
-        softmax(&mut all, classes);
         all
     }
 
-    /// Every layer's sums for some vectors.
-    pub(super) fn forward(&self, vectors: &[f32], rows: usize, scratch: &mut Scratch) {
+    /// Leaves every layer's sums for so many vectors; [`Scratch::outputs`] has the last of them.
+    ///
+    /// # Panics
+    /// When the vectors are not as many and as long as that.
+    pub fn forward(&self, vectors: &[f32], rows: usize, scratch: &mut Scratch) {
         let layers = self.widths.len() - 1;
         scratch.sums.resize_with(layers, Vec::new);
         let mut from = 0;
@@ -92,9 +120,14 @@ impl Net {
     }
 
     /// How the error grows with each weight, after [`Net::forward`] of the same vectors; `error` says how it grows
-    /// with each score.
-    pub(super) fn backward(&self, vectors: &[f32], error: &[f32], scratch: &mut Scratch, slopes: &mut [f32]) {
-        let Scratch { sums, error: errors, next } = scratch;
+    /// with each output. Leaves in [`Scratch::below`] how it grows with each input when that is [asked
+    /// for](Scratch::with_below).
+    ///
+    /// # Panics
+    /// When the lengths are not those of the vectors, the outputs and the weights.
+    pub fn backward(&self, vectors: &[f32], error: &[f32], scratch: &mut Scratch, slopes: &mut [f32]) {
+        let Scratch { sums, error: errors, next, below } = scratch;
+        assert_eq!(slopes.len(), self.weights.len(), "a slope for every weight");
         errors.clear();
         errors.extend_from_slice(error);
         let rows = error.len() / self.ends().1;
@@ -116,14 +149,16 @@ impl Net {
             for row in errors.chunks_exact(out) {
                 by_start.iter_mut().zip(row).for_each(|(sum, error)| *sum += error);
             }
-            if layer > 0 {
+            if layer > 0 || *below {
                 let weights = view(&self.weights[from..][..wide * out], wide, out);
                 next.clear();
                 next.resize(rows * wide, 0.0);
-                let mut below = view_mut(next, rows, wide);
-                general_mat_mul(1.0, &above, &weights.reversed_axes(), 0.0, &mut below);
-                let shut = next.iter_mut().zip(input).filter(|(_, sum)| **sum <= 0.0);
-                shut.for_each(|(error, _)| *error = 0.0);
+                let mut inputs = view_mut(next, rows, wide);
+                general_mat_mul(1.0, &above, &weights.reversed_axes(), 0.0, &mut inputs);
+                if layer > 0 {
+                    let shut = next.iter_mut().zip(input).filter(|(_, sum)| **sum <= 0.0);
+                    shut.for_each(|(error, _)| *error = 0.0);
+                }
                 std::mem::swap(errors, next);
             }
             until = from;
@@ -133,16 +168,30 @@ impl Net {
 
 /// What one pass leaves for the next.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub struct Scratch {
     sums: Vec<Vec<f32>>,
     error: Vec<f32>,
     next: Vec<f32>,
+    below: bool,
 }
 
 impl Scratch {
+    /// One in which [`Net::backward`] also leaves how the error grows with each input.
+    #[must_use]
+    pub fn with_below() -> Self {
+        Self { below: true, ..Self::default() }
+    }
+
     /// What came out last.
-    pub(super) fn scores(&self) -> &[f32] {
+    #[must_use]
+    pub fn outputs(&self) -> &[f32] {
         self.sums.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// How the error grows with each input, since the last [`Net::backward`]; empty unless it was asked for.
+    #[must_use]
+    pub fn below(&self) -> &[f32] {
+        if self.below { &self.error } else { &[] }
     }
 }
 
@@ -160,7 +209,7 @@ impl TryFrom<Raw> for Net {
         let Raw { widths, weights } = raw;
         let layer = |ends: &[usize]| ends[0].checked_add(1)?.checked_mul(ends[1]);
         let needed = widths.windows(2).try_fold(0_usize, |sum, ends| sum.checked_add(layer(ends)?));
-        let fits = widths.len() >= 2 && needed == Some(weights.len()) && widths[widths.len() - 1] >= 2;
+        let fits = widths.len() >= 2 && needed == Some(weights.len()) && widths[widths.len() - 1] >= 1;
         fits.then_some(Self { widths, weights }).ok_or("layers and weights do not fit together")
     }
 }
@@ -180,13 +229,12 @@ const BLOCK: usize = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learners::maths::error_of;
 
-    /// Half of the summed squared scores: its slope by each score is the score.
+    /// Half of the summed squared outputs: its slope by each output is the output.
     fn loss(net: &Net, vectors: &[f32], rows: usize) -> f64 {
         let mut scratch = Scratch::default();
         net.forward(vectors, rows, &mut scratch);
-        scratch.scores().iter().map(|&score| f64::from(score).powi(2) / 2.0).sum()
+        scratch.outputs().iter().map(|&output| f64::from(output).powi(2) / 2.0).sum()
     }
 
     #[test]
@@ -205,12 +253,26 @@ mod tests {
             let rows = 3;
             let vectors: Vec<f32> =
                 (0..rows * widths[0]).map(|_| narrow(2.0 * chance.unit() - 1.0)).collect();
-            let mut scratch = Scratch::default();
+            let mut scratch = Scratch::with_below();
             net.forward(&vectors, rows, &mut scratch);
-            let error = scratch.scores().to_vec();
+            let error = scratch.outputs().to_vec();
             let mut slopes = vec![0.0; net.weights().len()];
             net.backward(&vectors, &error, &mut scratch, &mut slopes);
             assert!(slopes.iter().any(|&slope| slope != 0.0));
+            assert_eq!(scratch.below().len(), vectors.len());
+            for (place, &slope) in scratch.below().iter().enumerate() {
+                let moved = |by: f32| {
+                    let mut vectors = vectors.clone();
+                    vectors[place] += by;
+                    loss(&net, &vectors, rows)
+                };
+                let measured = (moved(1.0 / 64.0) - moved(-1.0 / 64.0)) * 32.0;
+                let apart = (measured - f64::from(slope)).abs();
+                assert!(
+                    apart <= 1e-2 + 2e-3 * measured.abs(),
+                    "seed {seed}, input {place}: {measured} {slope}"
+                );
+            }
             for (place, &slope) in slopes.iter().enumerate() {
                 const STEP: f32 = 1.0 / 64.0;
                 let moved = |by: f32| {
@@ -231,7 +293,7 @@ mod tests {
         net.weights_mut().copy_from_slice(&[1.0, 0.0, 2.0, 3.0, 0.0, 0.0]);
         let mut scratch = Scratch::default();
         net.forward(&[-1.0, 1.0], 2, &mut scratch);
-        assert_eq!(scratch.scores(), [0.0, 0.0, 2.0, 3.0]);
+        assert_eq!(scratch.outputs(), [0.0, 0.0, 2.0, 3.0]);
         let mut slopes = [9.0; 6];
         net.backward(&[-1.0, 1.0], &[1.0, 1.0, 0.0, 0.0], &mut scratch, &mut slopes);
         assert_eq!(slopes, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
@@ -241,11 +303,11 @@ mod tests {
     fn blocks_do_not_matter() {
         let net = Net::seeded(&[3, 4, 2], &mut Chance::new(5, 0));
         let vectors: Vec<f32> = (0..9_000_u16).map(|n| f32::from(n % 37) / 10.0 - 1.5).collect();
-        let all = net.probabilities(&vectors, 3_000);
-        let one = net.probabilities(&vectors[6_000..6_003], 1);
+        let all = net.outputs(&vectors, 3_000);
+        let one = net.outputs(&vectors[6_000..6_003], 1);
         assert_eq!(all.len(), 6_000);
-        assert!(error_of(&all[4_000..4_002], &[0], &[1.0, 1.0]) - error_of(&one, &[0], &[1.0, 1.0]) < 1e-6);
-        assert!(net.probabilities(&vectors, 2_999).is_empty());
+        assert!(all[4_000..4_002].iter().zip(&one).all(|(all, one)| (all - one).abs() < 1e-6));
+        assert!(net.outputs(&vectors, 2_999).is_empty());
     }
 
     #[test]
@@ -254,7 +316,7 @@ mod tests {
         let bytes = postcard::to_allocvec(&net).unwrap();
         assert_eq!(postcard::from_bytes(&bytes), Ok(net));
         for (widths, weights) in
-            [(vec![2, 2], 5), (vec![2], 0), (vec![], 0), (vec![usize::MAX, usize::MAX], 4), (vec![0, 1], 1)]
+            [(vec![2, 2], 5), (vec![2], 0), (vec![], 0), (vec![usize::MAX, usize::MAX], 4), (vec![0, 0], 0)]
         {
             let bytes = postcard::to_allocvec(&(widths, vec![0.0_f32; weights])).unwrap();
             assert!(postcard::from_bytes::<Net>(&bytes).is_err());

@@ -4,37 +4,51 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// A row of numbers that look random.
-pub(crate) struct Chance(ChaCha8Rng);
+/// A row of numbers that look random, and are the same for the same seed for ever.
+///
+/// ```
+/// use trainyard_trainkit::Chance;
+///
+/// let mut chance = Chance::new(7, 0);
+/// let throw = chance.below(6) + 1;
+/// assert!((1..=6).contains(&throw));
+/// assert_eq!(Chance::new(7, 0).below(6) + 1, throw);
+/// ```
+#[derive(Debug)]
+pub struct Chance(ChaCha8Rng);
 
 impl Chance {
     /// The numbers for one use of a seed; another stream has others.
-    pub(crate) fn new(seed: u64, stream: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
         Self(rng)
     }
 
     /// Any number at all.
-    pub(crate) fn any(&mut self) -> u64 {
+    pub fn any(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// Uniform in `0..bound`, off by at most `bound / 2^64`; 0 when there is nothing to choose from.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    ///
+    /// # Panics
+    /// Never: what is found is less than a `usize`.
+    pub fn below(&mut self, bound: usize) -> usize {
         let product = u128::from(self.any()) * (bound as u128);
         usize::try_from(product >> 64).expect("it is less than a usize")
     }
 
     /// Uniform in `[0, 1)`, 53 bits.
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "11 bits are shifted out, so 53 are left")]
         let bits = (self.any() >> 11) as f64;
         bits / 9_007_199_254_740_992.0
     }
 
     /// Puts things into any order.
-    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             things.swap(last, self.below(last + 1));
         }

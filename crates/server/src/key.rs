@@ -1,4 +1,4 @@
-//! The key that tokens and URLs are signed with: made once for a data folder, for its owner's eyes only.
+//! Keys that are made once for a data folder, for its owner's eyes only.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -6,11 +6,13 @@ use std::path::Path;
 
 use trainyard_http::secret::Secret;
 
+use crate::incoming::sync_folder_of;
+
 /// The key in this file; made when there is none. 32 random bytes in hexadecimal digits.
 ///
 /// # Errors
 /// When it cannot be read or made, or is something else than a key.
-pub(crate) fn signing_key(path: &Path) -> io::Result<Secret> {
+pub(crate) fn kept_key(path: &Path) -> io::Result<Secret> {
     match fs::read_to_string(path) {
         Ok(text) => read(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no key")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
@@ -20,7 +22,7 @@ pub(crate) fn signing_key(path: &Path) -> io::Result<Secret> {
 
 /// # Panics
 /// When the operating system gives no random numbers.
-pub(super) fn fill(bytes: &mut [u8]) {
+pub(crate) fn fill(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random numbers");
 }
 
@@ -49,17 +51,6 @@ fn make(path: &Path) -> io::Result<Secret> {
     Ok(Secret::new(text).expect("it is not empty"))
 }
 
-/// Makes it durable that a file has its name.
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        #[cfg(unix)]
-        Some(folder) => fs::File::open(folder)?.sync_all(),
-        #[cfg(not(unix))]
-        Some(_) => Ok(()),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,19 +59,19 @@ mod tests {
     fn it_is_made_once_and_for_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signing.key");
-        let made = signing_key(&path).unwrap();
-        assert_eq!(signing_key(&path).unwrap().expose(), made.expose());
+        let made = kept_key(&path).unwrap();
+        assert_eq!(kept_key(&path).unwrap().expose(), made.expose());
         assert_eq!(made.expose().len(), DIGITS);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        let other = signing_key(&folder.path().join("other.key")).unwrap();
+        let other = kept_key(&folder.path().join("other.key")).unwrap();
         assert_ne!(made.expose(), other.expose());
         for damaged in ["", "0123", &"x".repeat(DIGITS)] {
             fs::write(&path, damaged).unwrap();
-            assert_eq!(signing_key(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert_eq!(kept_key(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
     }
 }

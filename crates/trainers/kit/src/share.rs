@@ -6,7 +6,10 @@ use parking_lot::Mutex;
 
 /// What `work` makes of each of `0..count`, in order, by so many threads at most. Which thread does what is chance;
 /// what comes of it is not.
-pub(crate) fn each<T: Send>(threads: NonZeroUsize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+///
+/// # Panics
+/// When `work` does.
+pub fn each<T: Send>(threads: NonZeroUsize, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let helpers = threads.get().min(count).saturating_sub(1);
     if helpers == 0 {
         return (0..count).map(work).collect();

@@ -1,0 +1,27 @@
+//! What trainers are made of.
+//!
+//! - [`Chance`]: numbers that look random, the same for a seed with every version of every dependency.
+//! - [`Net`] and [`Adam`]: dense layers forwards and backwards, and the way downhill.
+//! - [`seal`], [`unseal`] and [`write_beside`]: files that are whole or not there.
+//! - [`Rhythm`]: when a checkpoint is due.
+//! - [`each`]: work that threads share, with the same result for any number of them.
+//!
+//! Trainers use it; whoever embeds a trainer never sees it.
+
+mod adam;
+mod chance;
+mod dense;
+mod maths;
+mod rhythm;
+mod sealed;
+mod share;
+mod told;
+
+pub use crate::adam::Adam;
+pub use crate::chance::Chance;
+pub use crate::dense::{Net, Scratch};
+pub use crate::maths::{exp, narrow, real, softmax};
+pub use crate::rhythm::Rhythm;
+pub use crate::sealed::{seal, unseal, write_beside};
+pub use crate::share::each;
+pub use crate::told::told;
