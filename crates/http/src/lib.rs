@@ -3,8 +3,8 @@
 //! An edge is written as a [`Service`]: a [`Request`] goes in, a [`Response`] comes out. Services are
 //! hung under path prefixes in [`Mounts`], and a [`Server`] answers them from threads of its own, so the
 //! embedding program needs no async runtime. Inside a service, [`Routes`] finds the endpoint, a
-//! [`Body`] is read under a byte limit and a clock, [`Multipart`] takes a form apart while it arrives, [`secret`] compares what a caller presents, and
-//! [`blocking`] takes heavy work off the I/O threads.
+//! [`Body`] is read under a byte limit and a clock, [`Multipart`] takes a form apart while it arrives, [`secret`] compares what a caller presents,
+//! [`signed`] hands out texts that carry their own authority, and [`blocking`] takes heavy work off the I/O threads.
 //!
 //! Bounded are header bytes and count, each body, connections, and the time a peer may take to send a
 //! header, send a body, read an answer or sit idle. What all connections hold together is bounded only by
@@ -40,6 +40,7 @@
 mod body;
 mod mounts;
 mod multipart;
+mod public_url;
 mod reading;
 mod request;
 mod request_id;
@@ -48,6 +49,7 @@ mod routes;
 pub mod secret;
 mod server;
 mod service;
+pub mod signed;
 mod stream;
 mod task;
 #[cfg(feature = "tower")]
@@ -59,6 +61,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use crate::body::{Body, BodyError};
 pub use crate::mounts::{Mount, MountError, Mounts};
 pub use crate::multipart::{Multipart, MultipartError, MultipartLimits, Part};
+pub use crate::public_url::{BadPublicUrl, PublicUrl};
 pub use crate::request::Request;
 pub use crate::request_id::RequestId;
 pub use crate::response::Response;
@@ -66,6 +69,6 @@ pub use crate::routes::{Found, Params, RouteError, Routes};
 pub use crate::server::{RunningServer, Server, ServerConfig, Shutdown, StartError};
 pub use crate::service::{Answer, Service, ServiceFn, service_fn};
 pub use crate::stream::{ByteSender, SendError};
-pub use crate::task::{Seat, Seats, block_on, blocking, timeout};
+pub use crate::task::{Seat, Seats, block_on, blocking, blocking_later, timeout};
 #[cfg(feature = "tower")]
 pub use crate::tower::{Tower, TowerBody};

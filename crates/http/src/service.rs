@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{Request, Response};
+use crate::{Request, Response, StatusCode};
 
 /// The future of one [`Response`], borrowed from the service that makes it.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
@@ -10,16 +10,27 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 ///
 /// One value answers many requests at once. When a client hangs up before its answer, the future is dropped
 /// at its next `await`, so whatever must happen has to be handed over (to a job, a channel) and not merely
-/// begun. A client that closes only its sending half counts as gone too. A panic becomes a `500` for this request alone.
+/// begun. A client that closes only its sending half counts as gone too. A panic becomes a `500` for this request alone,
+/// in the words of [`Service::fault`].
 pub trait Service: Send + Sync + 'static {
     /// Begins to answer `request`. Heavy work belongs in [`blocking`](crate::blocking), so that other
     /// connections do not wait for it.
     fn call(&self, request: Request) -> Answer<'_>;
+
+    /// What clients of this service are told when it did not answer: with a `500` after a panic, with a `431` when the
+    /// server refused the request. Default: the status in words, as plain text. Quick, and the same for all.
+    fn fault(&self, status: StatusCode) -> Response {
+        Response::text(status, status.canonical_reason().unwrap_or_default())
+    }
 }
 
 impl<S: Service + ?Sized> Service for Arc<S> {
     fn call(&self, request: Request) -> Answer<'_> {
         (**self).call(request)
+    }
+
+    fn fault(&self, status: StatusCode) -> Response {
+        (**self).fault(status)
     }
 }
 

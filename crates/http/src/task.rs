@@ -28,6 +28,15 @@ where
     }
 }
 
+/// Runs `work` as [`blocking`] does, and waits for nothing: meant for what a `Drop` has to do. Where there is no pool, it is
+/// done at once, here. A server that is stopped with more in line drops `work` undone.
+pub fn blocking_later(work: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
+}
+
 /// Waits for `future`, but no longer than `limit`; `None` when the time is over.
 ///
 /// # Panics
@@ -106,6 +115,19 @@ mod tests {
     #[should_panic(expected = "in the pool")]
     fn a_panic_in_the_pool_continues_in_the_caller() {
         block_on(blocking(|| panic!("in the pool")));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_done_on_another_thread_or_here() {
+        let (sender, done) = std::sync::mpsc::channel();
+        let (here, note) = (std::thread::current().id(), move || {
+            let sender = sender.clone();
+            move || sender.send(std::thread::current().id()).unwrap()
+        });
+        block_on(async { blocking_later(note()) });
+        assert_ne!(done.recv().unwrap(), here);
+        blocking_later(note());
+        assert_eq!(done.recv().unwrap(), here);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use support::{Client, Gate, config, serve};
 use trainyard_http::{
-    BodyError, Bytes, Mount, Mounts, Request, Response, Server, StatusCode, blocking, header, service_fn,
+    Answer, BodyError, Bytes, Mount, Mounts, Request, Response, Server, Service, StatusCode, blocking,
+    header, service_fn,
 };
 
 async fn echo(mut request: Request) -> Response {
@@ -29,6 +30,57 @@ fn a_connection_is_used_again() {
         let answer = client.get(&format!("/{number}"));
         assert_eq!((answer.status, answer.body), (200, format!("GET /{number}")));
     }
+}
+
+/// Breaks, and has words for that.
+struct Broken;
+
+impl Service for Broken {
+    fn call(&self, request: Request) -> Answer<'_> {
+        assert!(request.path() != "/broken/at-once", "a bug");
+        Box::pin(async { panic!("a later bug") })
+    }
+
+    fn fault(&self, status: StatusCode) -> Response {
+        Response::json(status, &format!("it is {}", status.as_u16()))
+    }
+}
+
+/// Breaks, and over its words for that too.
+struct Hopeless;
+
+impl Service for Hopeless {
+    fn call(&self, _: Request) -> Answer<'_> {
+        panic!("a bug")
+    }
+
+    fn fault(&self, _: StatusCode) -> Response {
+        panic!("another bug")
+    }
+}
+
+#[test]
+fn a_service_has_its_own_words_for_what_it_did_not_answer() {
+    let mount = |prefix: &str, service: Arc<dyn Service>| Mount::new(prefix, service).unwrap();
+    let mounts = [
+        mount("/", Arc::new(service_fn(async |_| panic!("a bug")))),
+        mount("/broken", Arc::new(Broken)),
+        mount("/hopeless", Arc::new(Hopeless)),
+    ];
+    let mounts = mounts.into_iter().try_fold(Mounts::new(), Mounts::with).unwrap();
+    let server = Server::start(config().with_headers(3), mounts).unwrap();
+    let check = |path: &str, headers: &str, status: u16, body: &str| {
+        let mut client = Client::connect(server.local_addr());
+        let answer = client.send(format!("GET {path} HTTP/1.1\r\n{headers}\r\n")).receive();
+        assert_eq!((answer.status, &*answer.body), (status, body), "{path}");
+    };
+    let many = "a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n";
+    check("/broken/at-once", "", 500, "\"it is 500\"");
+    check("/broken", "", 500, "\"it is 500\"");
+    check("/broken", many, 431, "\"it is 431\"");
+    check("/", "", 500, "Internal Server Error");
+    check("/", many, 431, "Request Header Fields Too Large");
+    check("/hopeless", "", 500, "Internal Server Error");
 }
 
 #[test]

@@ -63,6 +63,26 @@ fn a_content_length_that_says_too_little_makes_two_requests_of_one() {
 }
 
 #[test]
+fn a_body_that_dribbles_is_given_up() {
+    // A byte in time, again and again: never silent for long, and yet slower than may be.
+    let stall = Duration::from_secs(1);
+    let check = |rate: u32, expected: u16| {
+        let server = reader(config().with_body_stall_timeout(stall).with_body_rate(rate));
+        let mut client = Client::connect(server.local_addr());
+        client.send("POST / HTTP/1.1\r\ncontent-length: 30\r\n\r\n");
+        for _ in 0..30 {
+            // Whoever is given up may be told so before the end.
+            if !client.try_send("x") || !client.has_nothing_within(stall / 20) {
+                break;
+            }
+        }
+        assert_eq!(client.receive().status, expected, "{rate} bytes a second");
+    };
+    check(1_000, 408);
+    check(0, 200);
+}
+
+#[test]
 fn two_lengths_are_refused() {
     let server = reader(config());
     for lengths in [

@@ -2,17 +2,14 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use trainyard_core::Timestamp;
 use trainyard_http::secret::Secret;
+use trainyard_http::signed;
 use uuid::Uuid;
 
 /// Makes and checks signatures. The key is kept by the embedding service, so what was signed is good over a restart.
-#[derive(Clone)]
-pub(crate) struct Signer(Hmac<Sha256>);
+#[derive(Debug, Clone)]
+pub(crate) struct Signer(signed::Signer);
 
 /// What a signature is for. One for one purpose is refused for every other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,44 +45,27 @@ impl fmt::Debug for Claims {
 
 impl Signer {
     pub(crate) fn new(key: &Secret) -> Self {
-        let mut mac = Hmac::new_from_slice(key.expose().as_bytes()).expect("a key may have any length");
-        mac.update(DOMAIN);
-        Self(mac)
+        Self(signed::Signer::new(key, DOMAIN))
     }
 
     /// The claims and their signature in URL-safe base64.
     pub(crate) fn sign(&self, claims: &Claims) -> String {
-        let body = claims.to_bytes();
-        let mut mac = self.0.clone();
-        mac.update(&body);
-        let signed = [&body[..], &mac.finalize().into_bytes()].concat();
-        URL_SAFE_NO_PAD.encode(signed)
+        self.0.sign(&claims.to_bytes())
     }
 
     /// The claims, if they were signed with this key, for this purpose, and are still good.
     ///
     /// The signature is compared in constant time, and before anything else of the claims is looked at.
     pub(crate) fn verify(&self, purpose: Purpose, signed: &str, now: Timestamp) -> Option<Claims> {
-        if signed.len() != TEXT_BYTES {
-            return None;
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(signed).ok()?;
-        let (body, tag) = bytes.split_first_chunk::<BODY_BYTES>()?;
-        let mut mac = self.0.clone();
-        mac.update(body);
-        mac.verify_slice(tag).ok()?;
-        let claims = Claims::of_bytes(body)?;
+        let claims = Claims::of_bytes(&self.0.verify(signed)?)?;
         (claims.purpose == purpose && now < claims.until).then_some(claims)
     }
 }
 
 /// Keeps these signatures apart from whatever else the key may sign, and one layout from the next.
-const DOMAIN: &[u8] = b"trainyard-mathfi signature 1\0";
+const DOMAIN: &str = "trainyard-mathfi signature 1";
 
 const BODY_BYTES: usize = 1 + 16 + 8 + 8 + 16;
-const TAG_BYTES: usize = 32;
-/// Of base64, without padding.
-const TEXT_BYTES: usize = ((BODY_BYTES + TAG_BYTES) * 8).div_ceil(6);
 
 impl Purpose {
     const fn byte(self) -> u8 {
@@ -125,17 +105,14 @@ impl Claims {
     }
 }
 
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Signer(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Of base64, without padding, with the 32 bytes of the signature.
+    const TEXT_BYTES: usize = ((BODY_BYTES + 32) * 8).div_ceil(6);
 
     fn signer(key: &str) -> Signer {
         Signer::new(&Secret::new(key).unwrap())
@@ -202,10 +179,31 @@ mod tests {
         }
     }
 
+    /// What was handed out is good for as long as it says. The text was made by another implementation of HMAC.
+    #[test]
+    fn the_bytes_stay_as_they_are() {
+        let number = |first: u8| {
+            let mut next = first..;
+            Uuid::from_bytes(std::array::from_fn(|_| next.next().unwrap()))
+        };
+        let claims = Claims {
+            purpose: Purpose::Upload,
+            id: number(0),
+            stamp: 7,
+            until: at(1_761_294_936_789),
+            nonce: number(16),
+        };
+        let signed = "AgABAgMEBQYHCAkKCwwNDg8AAAAAAAAABwAAAZoVW-rVEBESExQVFhcYGRobHB0eH0ZSjCUNJ_X2-IySvj-8i6Ep36urKfqEZQSPs1pQsIA6";
+        assert_eq!(signer("000102030405060708090a0b0c0d0e0f").sign(&claims), signed);
+    }
+
     #[test]
     fn nothing_of_it_is_shown() {
         let claims =
             Claims { purpose: Purpose::Token, id: Uuid::nil(), stamp: 7, until: at(9), nonce: Uuid::nil() };
-        assert_eq!(format!("{:?} {claims:?}", signer("key")), "Signer(..) Claims { purpose: Token, .. }");
+        assert_eq!(
+            format!("{:?} {claims:?}", signer("key")),
+            "Signer(Signer(..)) Claims { purpose: Token, .. }"
+        );
     }
 }

@@ -31,7 +31,9 @@ pub(super) async fn answer(link: Arc<Link>, request: http::Request<Incoming>) ->
 
     let response = if head.headers.len() > site.config.headers_max {
         link.close_after_answer();
-        Response::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large")
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let in_its_words = mount.map(|mount| fault(&**mount.service(), status));
+        in_its_words.unwrap_or_else(|| Response::text(status, "Request Header Fields Too Large"))
     } else if let Some(mount) = mount {
         let limit_bytes = mount.body_limit_bytes().unwrap_or(site.config.body_limit_bytes);
         let body = upload.map_or_else(Body::empty, |upload| Body::upload(upload, limit_bytes));
@@ -50,7 +52,7 @@ pub(super) async fn answer(link: Arc<Link>, request: http::Request<Incoming>) ->
 
 const NOT_FOUND: &str = r#"{"error":"not found"}"#;
 
-/// Calls the service; a panic becomes a `500`.
+/// Calls the service; a panic becomes a `500` in its words.
 pub(crate) async fn guarded(service: &dyn Service, request: Request) -> Response {
     let id = *request.id();
     let answer = match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
@@ -59,6 +61,15 @@ pub(crate) async fn guarded(service: &dyn Service, request: Request) -> Response
     };
     answer.unwrap_or_else(|panic| {
         tracing::error!(request_id = %id, panic = panic_text(&*panic), "a service panicked");
+        fault(service, StatusCode::INTERNAL_SERVER_ERROR)
+    })
+}
+
+/// The service's words for an answer that is not its own.
+fn fault(service: &dyn Service, status: StatusCode) -> Response {
+    let words = catch_unwind(AssertUnwindSafe(|| service.fault(status)));
+    words.unwrap_or_else(|panic| {
+        tracing::error!(panic = panic_text(&*panic), "a service panicked over its words for a fault");
         Response::internal_server_error()
     })
 }

@@ -28,6 +28,7 @@ pub struct ServerConfig {
     pub(super) body_limit_bytes: usize,
     pub(super) body_timeout: Duration,
     pub(super) body_stall_timeout: Duration,
+    pub(super) body_rate: u32,
     pub(super) connections_max: usize,
     pub(super) io_threads: usize,
     pub(super) blocking_threads: usize,
@@ -47,6 +48,7 @@ impl ServerConfig {
             body_limit_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(300),
             body_stall_timeout: Duration::from_secs(10),
+            body_rate: 1024,
             connections_max: 4096,
             io_threads: 1,
             blocking_threads: 8,
@@ -111,6 +113,16 @@ impl ServerConfig {
     #[must_use]
     pub fn with_body_stall_timeout(mut self, time: Duration) -> ServerConfig {
         self.body_stall_timeout = bounded(time);
+        self
+    }
+
+    /// Bytes a second that a body must bring in the time that is spent waiting for it, so that nobody holds a place by
+    /// dribbling. A body that is behind by more than the [time without a byte](Self::with_body_stall_timeout) is given
+    /// up, like one that does not come at all; a fast start buys no more time than that. Default: 1,024; zero for no
+    /// bound.
+    #[must_use]
+    pub fn with_body_rate(mut self, bytes_per_second: u32) -> ServerConfig {
+        self.body_rate = bytes_per_second;
         self
     }
 

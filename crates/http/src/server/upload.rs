@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::body::{BodyError, next_data};
+use crate::server::config::ServerConfig;
 use crate::server::link::Link;
 
 /// The body of a request on a connection of ours, under a clock.
@@ -17,6 +18,7 @@ pub(crate) struct Upload {
     incoming: Option<Incoming>,
     link: Arc<Link>,
     deadline: Instant,
+    credit: Credit,
     /// The client waits for a `100 Continue`, which hyper sends when the body is first asked for.
     held_back: bool,
 }
@@ -36,6 +38,7 @@ impl Upload {
             incoming: Some(incoming),
             link: Arc::clone(link),
             deadline: Instant::now() + time,
+            credit: Credit::new(&link.site.config),
             held_back: headers.contains_key(EXPECT),
         })
     }
@@ -48,9 +51,16 @@ impl Upload {
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         self.held_back = false;
         let incoming = self.incoming.as_mut()?;
-        let until = self.deadline.min(Instant::now() + self.link.site.config.body_stall_timeout);
-        let error = match timeout_at(until, next_data(incoming)).await {
-            Ok(Some(Ok(piece))) => return Some(Ok(piece)),
+        let begun = Instant::now();
+        let until = self.deadline.min(begun + self.credit.left());
+        let next = timeout_at(until, next_data(incoming)).await;
+        // Only what was spent waiting for the client is the client's.
+        self.credit.waited(begun.elapsed());
+        let error = match next {
+            Ok(Some(Ok(piece))) => {
+                self.credit.received(piece.len());
+                return Some(Ok(piece));
+            }
             Ok(None) => {
                 self.incoming = None;
                 return None;
@@ -61,6 +71,37 @@ impl Upload {
         self.incoming = None;
         self.link.close_after_answer();
         Some(Err(error))
+    }
+}
+
+/// How long a client may still keep us waiting: waiting uses it up, and bytes give it back.
+#[derive(Debug)]
+struct Credit {
+    left: Duration,
+    most: Duration,
+    /// Zero gives all of it back for any byte.
+    bytes_per_second: u32,
+}
+
+impl Credit {
+    fn new(config: &ServerConfig) -> Credit {
+        let most = config.body_stall_timeout;
+        Credit { left: most, most, bytes_per_second: config.body_rate }
+    }
+
+    fn left(&self) -> Duration {
+        self.left
+    }
+
+    fn waited(&mut self, time: Duration) {
+        self.left = self.left.saturating_sub(time);
+    }
+
+    fn received(&mut self, bytes: usize) {
+        let nanos =
+            (bytes as u64).saturating_mul(1_000_000_000).checked_div(u64::from(self.bytes_per_second));
+        let earned = nanos.map_or(self.most, Duration::from_nanos);
+        self.left = self.left.saturating_add(earned).min(self.most);
     }
 }
 
@@ -102,3 +143,47 @@ impl Drop for Upload {
 /// Enough for a client that sends a whole file before it looks for an answer.
 const DRAIN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credit(bytes_per_second: u32) -> Credit {
+        let config = ServerConfig::new(([127, 0, 0, 1], 0).into())
+            .with_body_stall_timeout(Duration::from_secs(10))
+            .with_body_rate(bytes_per_second);
+        Credit::new(&config)
+    }
+
+    #[test]
+    fn dribbling_uses_the_credit_up() {
+        let mut credit = credit(1_000);
+        for second in (1..=9).rev() {
+            credit.waited(Duration::from_secs(1));
+            credit.received(1);
+            assert_eq!(credit.left().as_secs(), second);
+        }
+        credit.waited(Duration::from_secs(2));
+        assert_eq!(credit.left(), Duration::ZERO);
+    }
+
+    #[test]
+    fn whoever_keeps_pace_may_go_on_and_saves_nothing_up() {
+        let mut credit = credit(1_000);
+        for _ in 0..100 {
+            credit.waited(Duration::from_secs(9));
+            credit.received(9_000);
+            assert_eq!(credit.left(), Duration::from_secs(10));
+        }
+        credit.received(usize::MAX);
+        assert_eq!(credit.left(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn without_a_rate_any_byte_is_enough() {
+        let mut credit = credit(0);
+        credit.waited(Duration::from_secs(9));
+        credit.received(1);
+        assert_eq!(credit.left(), Duration::from_secs(10));
+    }
+}

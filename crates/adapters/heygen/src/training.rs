@@ -1,0 +1,76 @@
+//! Training: started, and followed.
+
+use std::sync::Arc;
+
+use trainyard_core::port::Handle;
+use trainyard_core::{Admission, Subject, Submission, Yard};
+use trainyard_http::{Request, Response};
+
+use crate::fault::Fault;
+use crate::host::{GroupId, Host, LookState};
+use crate::map;
+use crate::parameters::TrainParameters;
+use crate::service::{Edge, HeyGen, done};
+use crate::wire::answers::{Flow, Started, TrainStatus};
+use crate::wire::hex;
+use crate::wire::requests::NewTraining;
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
+    pub(crate) async fn train(&self, request: Request) -> Result<Response, Fault> {
+        let wanted: NewTraining = self.json(request).await?;
+        let group = wanted.group.ok_or_else(map::no_group)?;
+        // On its way before anything is waited for: a client that hangs up has asked all the same.
+        let submitted = self.work(move |edge| {
+            let _turn = edge.turn();
+            Ok(edge.handle.submit(edge.prepare(group)?))
+        });
+        let receipt = submitted.await?.await.map_err(|error| map::unanswered(group, &error))?;
+        let flow_id = receipt.job.as_uuid().as_simple().to_string();
+        Ok(done(&Started { flow_id: flow_id.clone(), data: Flow { flow_id } }))
+    }
+
+    pub(crate) async fn train_status(&self, id: &str) -> Result<Response, Fault> {
+        let group = group_id(id)?;
+        self.work(move |edge| {
+            edge.is_going()?;
+            edge.knows(group)?;
+            let subject = group.subject();
+            let mut status = TrainStatus::EMPTY;
+            edge.handle.read(&mut |yard| status = look(yard, group, &subject));
+            Ok(done(&status))
+        })
+        .await
+    }
+}
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
+    /// A training of the looks that are there, and completed, at this moment.
+    fn prepare(&self, group: GroupId) -> Result<Submission, Fault> {
+        let looks = self.host.looks(group).map_err(|error| map::broken(&error))?;
+        let looks = looks.ok_or_else(map::no_group)?;
+        let completed = looks.iter().filter(|look| look.state == LookState::Completed);
+        let parameters = TrainParameters::new(completed.map(|look| look.id));
+        if parameters.looks().is_empty() {
+            return Err(map::nothing_to_train(group));
+        }
+        let mut class = self.settings.class().clone();
+        // The group's own: that is where its models are looked for.
+        class.registry = None;
+        let mut submission = Submission::new(self.handle.job_id(), group.subject(), Arc::new(class));
+        submission.watermark = u64::try_from(parameters.looks().len()).ok();
+        submission.parameters = parameters.to_parameters();
+        submission.admission = Admission::Refuse;
+        Ok(submission)
+    }
+}
+
+/// Where the training of a group stands.
+pub(crate) fn look(yard: &Yard, group: GroupId, subject: &Subject) -> TrainStatus {
+    let newest_model = yard.models(&group.registry()).next_back();
+    map::training(yard.newest(subject), newest_model.map(|model| &**model))
+}
+
+/// The group of an id in a path; what cannot be one is none.
+pub(crate) fn group_id(id: &str) -> Result<GroupId, Fault> {
+    hex(id).map(GroupId::new).ok_or_else(map::no_group)
+}
