@@ -128,10 +128,27 @@ impl Client {
     /// # Errors
     /// When the connection breaks.
     pub fn send(&mut self, method: &str, path: &str, body: &str) -> io::Result<()> {
+        self.send_as("application/json", method, path, body)
+    }
+
+    /// Sends a file as a form, and waits for the body of the answer.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub fn upload(&mut self, path: &str, file: &str) -> io::Result<Vec<u8>> {
+        let form = format!(
+            "--xX\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\
+             content-type: text/csv\r\n\r\n{file}\r\n--xX--\r\n"
+        );
+        self.send_as("multipart/form-data; boundary=xX", "POST", path, &form)?;
+        self.answer()
+    }
+
+    fn send_as(&mut self, media: &str, method: &str, path: &str, body: &str) -> io::Result<()> {
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n{}\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}",
+             content-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}",
             self.header
         );
         self.stream.write_all(head.as_bytes())

@@ -107,7 +107,7 @@ fn ours(folder: &Path, split: usize) -> Result<Vec<(String, Figure)>, Box<dyn Er
     let table = folder.join("train.table");
     prepare(&train, &table, &Limits::default(), &|| false)?;
     let shares = Shares::percent(20, 0).ok_or("shares of a whole")?;
-    let (yard, lineup) = open_yard(folder, Dataset::open(&table, &shares, 1)?)?;
+    let (yard, lineup) = open_yard(folder, Dataset::open(&table, &shares, 1, &|| false)?)?;
     let mut figures = Vec::new();
     for name in lineup.names() {
         let before = cpu_seconds_except("?");
@@ -167,7 +167,7 @@ fn open_yard(folder: &Path, data: Dataset) -> Result<(Trainyard, Lineup), Box<dy
 
 /// One contest of all four on a split, in a yard of its own.
 fn contest(folder: &Path) -> Result<Duration, Box<dyn Error>> {
-    let data = Dataset::open(&folder.join("train.table"), &Shares::default(), 1)?;
+    let data = Dataset::open(&folder.join("train.table"), &Shares::default(), 1, &|| false)?;
     let (yard, lineup) = open_yard(folder, data)?;
     let class = Arc::new(Class::new(Kind::new("tabular")?, QueueName::new("contests")?));
     let mut submission = Submission::new(yard.job_id(), Subject::new("dataset/1")?, class);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Abilities, Admitted, Checkpoint, Decision, Epoch, Failure, JobId, Kind, Lease, ModelId, NodeId,
-    Observation, Outcome, QueueName, QueueSettings, Reason, RetrainRule, Score, Settings, Subject,
+    Observation, Outcome, QueueName, QueueSettings, Reason, Retention, RetrainRule, Score, Settings, Subject,
     Submission, Template, Trained,
 };
 
@@ -42,6 +42,13 @@ pub enum Command {
         queue: QueueName,
         /// How it lets its jobs through.
         settings: QueueSettings,
+    },
+    /// So much of a queue's work is kept. Of a queue about which nobody has said that, as much as the yard's settings say.
+    SetRetention {
+        /// Which queue.
+        queue: QueueName,
+        /// How much.
+        retention: Retention,
     },
     /// A queue lets nobody through; what runs goes on.
     PauseQueue {
@@ -82,7 +89,8 @@ pub enum Command {
         run: Run,
         /// The step it is at.
         step: u64,
-        /// How well it does. A candidate that has reached the target does not report so: it finishes.
+        /// How well it does. A candidate whose value reaches the target holds the win from then on, unless another
+        /// does; it reports such a value once in a run, and then finishes.
         performance: Option<Score>,
     },
     /// A run can go on from here.
@@ -161,7 +169,8 @@ pub enum RunEnd {
         trained: Trained,
         /// The id of the model, should there be one.
         model: ModelId,
-        /// The step it ended at, and its last performance; a candidate needs one to win.
+        /// The step it ended at, and its last performance. To win, a candidate needs one that reaches the target, unless
+        /// it has reported that in this run.
         last: Option<(u64, Score)>,
     },
     /// It broke.
@@ -239,7 +248,7 @@ pub enum Rejection {
         /// The lease that was shown.
         lease: Lease,
     },
-    /// A candidate that has reached the target finishes; it does not report.
+    /// A candidate that has reached the target in this run finishes; it does not report that again.
     #[error("a candidate of job {0} that has reached the target finishes with it")]
     TargetReached(JobId),
     /// The subject has unfinished work, and the submission would rather be refused.

@@ -1,13 +1,14 @@
 //! Several algorithms, one target, one champion.
 
 use crate::{
-    CandidateId, Label, Lease, Outcome, Parameters, Reason, Score, StallRule, Standing, TimedOut, Timestamp,
+    CandidateId, Label, Lease, ModelId, Outcome, Parameters, Reason, Score, StallRule, Standing, TimedOut,
+    Timestamp, Trained,
 };
 
 /// What a contest is about, fixed when it is submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContestPlan {
-    /// Who reaches this first has won.
+    /// Who reaches this first, and completes, has won.
     pub target: Score,
     /// Who competes, in the order in which they are shown. 1 to [`ContestPlan::CANDIDATES_MAX`].
     pub candidates: Vec<Entrant>,
@@ -33,9 +34,15 @@ pub struct Entrant {
 
 /// The contest as it stands.
 ///
-/// Candidates are started together, each under a lease of its own. The first that finishes at or above the
-/// target wins; in the same step everybody else who was still in is superseded. A contest that nobody wins
-/// takes its outcome from its candidates by a total rule, see [`Contest::verdict`].
+/// Candidates are started together, each under a lease of its own. The first that reaches the target *holds the win*:
+/// neither its stall rule, the median rule nor the time limit puts it out while it hands over what it has trained. When
+/// it completes, it has won, and in the same step everybody else who was still in is superseded. Until then the others
+/// go on, for they may be needed: when the holder ends otherwise, the next in the order of reaching holds the win, and
+/// has won at once if it has handed over already. Whoever reaches later and hands over sooner waits for that. An
+/// interruption takes nothing from a holder, but a run that ends without having reached the target itself does not win.
+/// A holder that is not done when the time limit is past by the grace of the class is out.
+///
+/// A contest that nobody wins takes its outcome from its candidates by a total rule, see [`Contest::verdict`].
 ///
 /// A candidate that is put out while others go on (it has stalled, or fallen behind) may not write any more, but its
 /// thread may still be at work. It has the grace of its class to stop, and is then given up; see
@@ -43,12 +50,23 @@ pub struct Entrant {
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contest {
-    /// Who reaches this first has won.
+    /// Who reaches this first, and completes, has won.
     pub target: Score,
     /// Whether candidates that fall behind are stopped.
     pub median: Option<MedianRule>,
     /// Who competes, in order.
     pub candidates: Vec<Candidate>,
+    /// Who has reached the target and is not out, in the order of reaching. The first holds the win.
+    pub holders: Vec<Holder>,
+}
+
+/// A candidate that has reached the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Which one.
+    pub candidate: CandidateId,
+    /// The newest of its runs that has.
+    pub lease: Lease,
 }
 
 /// One algorithm's part.
@@ -78,6 +96,15 @@ pub enum CandidatePhase {
     Running {
         /// Its right to write.
         lease: Lease,
+    },
+    /// It has reached the target and handed over what it has trained, and somebody else holds the win.
+    HandedOver {
+        /// The lease it ran under.
+        lease: Lease,
+        /// The id of the model, should it win.
+        model: ModelId,
+        /// What it has trained.
+        trained: Trained,
     },
     /// Out, one way or the other.
     Ended {
@@ -140,14 +167,16 @@ impl Contest {
             standing: Standing::default(),
             means: Vec::new(),
         });
-        Self { target: plan.target, median: plan.median, candidates: candidates.collect() }
+        let (target, median, holders) = (plan.target, plan.median, Vec::new());
+        Self { target, median, candidates: candidates.collect(), holders }
     }
 
-    /// Starts everybody who is not out, under the leases after `attempt`, and says which.
+    /// Starts everybody who is not out and has not handed over, under the leases after `attempt`, and says which.
     pub fn start(&mut self, stall: Option<&StallRule>, now: Timestamp, attempt: Lease) -> Vec<Lease> {
         let mut lease = attempt;
         let mut live = Vec::new();
-        for candidate in self.candidates.iter_mut().filter(|candidate| !candidate.is_out()) {
+        let to_run = |candidate: &&mut Candidate| !candidate.is_out() && !candidate.has_handed_over();
+        for candidate in self.candidates.iter_mut().filter(to_run) {
             lease = lease.next();
             live.push(lease);
             candidate.phase = CandidatePhase::Running { lease };
@@ -157,8 +186,8 @@ impl Contest {
     }
 
     /// Takes a performance in, or a step without one; says whether it was taken. What is about an older step than the
-    /// newest is not: the candidate goes on from a checkpoint and has shown it before. Nor is what a candidate says
-    /// that does not run.
+    /// newest, or repeats what an earlier run has shown, is not: the candidate goes on from a checkpoint. Nor is what a
+    /// candidate says that does not run. Whoever has reached the target says so by [`Contest::reach`].
     pub fn report(
         &mut self,
         lease: Lease,
@@ -174,18 +203,54 @@ impl Contest {
         if !candidate.standing.report(stall, at, step, performance) {
             return false;
         }
-        if let Some(performance) =
-            performance.filter(|_| median && candidate.means.len() < MedianRule::REPORTS_MAX)
-        {
-            candidate.means.push(running_mean(&candidate.means, performance));
+        if let Some(performance) = performance.filter(|_| median) {
+            candidate.count(performance);
         }
         true
     }
 
+    /// A candidate that runs has reached the target: it is a holder from now on, behind those who are already. What it
+    /// has reached with is taken in once. Whether there is such a candidate.
+    pub fn reach(
+        &mut self,
+        lease: Lease,
+        stall: Option<&StallRule>,
+        at: Timestamp,
+        step: u64,
+        performance: Score,
+    ) -> bool {
+        let median = self.median.is_some();
+        let Some(candidate) = self.by_lease_mut(lease) else {
+            return false;
+        };
+        if candidate.standing.reach(stall, at, step, performance) && median {
+            candidate.count(performance);
+        }
+        let candidate = candidate.id;
+        match self.holders.iter_mut().find(|holder| holder.candidate == candidate) {
+            Some(holder) => holder.lease = lease,
+            None => self.holders.push(Holder { candidate, lease }),
+        }
+        true
+    }
+
+    /// A candidate that runs has handed over, and waits for what becomes of those who have reached before. Whether
+    /// there is such a candidate.
+    pub fn hand_over(&mut self, lease: Lease, model: ModelId, trained: Trained) -> bool {
+        let candidate = self.by_lease_mut(lease);
+        let is_there = candidate.is_some();
+        if let Some(candidate) = candidate {
+            candidate.phase = CandidatePhase::HandedOver { lease, model, trained };
+        }
+        is_there
+    }
+
     /// Puts one candidate out; who is out already stays as it is.
     pub fn end(&mut self, lease: Lease, outcome: Outcome, at: Timestamp) {
-        if let Some(candidate) = self.by_lease_mut(lease) {
-            candidate.phase = CandidatePhase::Ended { outcome, at };
+        if let Some(candidate) = self.candidates.iter_mut().find(|one| one.last_lease() == Some(lease)) {
+            let id = candidate.id;
+            candidate.end(outcome, at);
+            self.holders.retain(|holder| holder.candidate != id);
         }
     }
 
@@ -197,7 +262,10 @@ impl Contest {
                 CandidatePhase::Running { lease: mine } if lease.is_none_or(|only| only == mine) => {
                     candidate.phase = CandidatePhase::Pending;
                 }
-                CandidatePhase::Running { .. } | CandidatePhase::Pending | CandidatePhase::Ended { .. } => {}
+                CandidatePhase::Running { .. }
+                | CandidatePhase::Pending
+                | CandidatePhase::HandedOver { .. }
+                | CandidatePhase::Ended { .. } => {}
             }
         }
     }
@@ -211,8 +279,9 @@ impl Contest {
             }
         };
         for candidate in self.candidates.iter_mut().filter(|candidate| !candidate.is_out()) {
-            candidate.phase = CandidatePhase::Ended { outcome: part.clone(), at };
+            candidate.end(part.clone(), at);
         }
+        self.holders.clear();
     }
 
     /// The outcome of the whole, once everybody is out.
@@ -240,12 +309,34 @@ impl Contest {
         self.candidates.iter().find(|candidate| candidate.outcome().is_some_and(Outcome::is_completed))
     }
 
-    /// Whether the median rule puts this candidate out.
+    /// Who wins by completing: the first to have reached the target, of those who are not out.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Candidate> {
+        let first = self.holders.first()?.candidate;
+        self.candidates.iter().find(|candidate| candidate.id == first)
+    }
+
+    /// Whether this candidate has reached the target and is not out.
+    #[must_use]
+    pub fn holds(&self, candidate: CandidateId) -> bool {
+        self.holders.iter().any(|holder| holder.candidate == candidate)
+    }
+
+    /// Whether the run under this lease has reached the target.
+    #[must_use]
+    pub fn has_reached(&self, lease: Lease) -> bool {
+        self.holders.iter().any(|holder| holder.lease == lease)
+    }
+
+    /// Whether the median rule puts this candidate out. Never one that has reached the target.
     #[must_use]
     pub fn falls_behind(&self, lease: Lease) -> bool {
         let (Some(rule), Some(candidate)) = (self.median, self.by_lease(lease)) else {
             return false;
         };
+        if self.holds(candidate.id) {
+            return false;
+        }
         let (Some(at), Some(best)) = (candidate.means.len().checked_sub(1), candidate.standing.window.best())
         else {
             return false;
@@ -265,11 +356,12 @@ impl Contest {
         self.candidates.iter().find(|candidate| candidate.lease() == Some(lease))
     }
 
-    /// When the first candidate stalls if nobody gains, and whose lease it is.
+    /// When the first candidate stalls if nobody gains, and whose lease it is. Whoever has reached the target does not.
     #[must_use]
     pub fn next_stall(&self, rule: &StallRule) -> Option<(Timestamp, Lease)> {
         self.candidates
             .iter()
+            .filter(|candidate| !self.holds(candidate.id))
             .filter_map(|candidate| Some((rule.deadline(candidate.standing.mark?), candidate.lease()?)))
             .min()
     }
@@ -278,9 +370,24 @@ impl Contest {
     pub(crate) fn last_end(&self) -> Option<Timestamp> {
         let ends = self.candidates.iter().filter_map(|candidate| match candidate.phase {
             CandidatePhase::Ended { at, .. } => Some(at),
-            CandidatePhase::Pending | CandidatePhase::Running { .. } => None,
+            CandidatePhase::Pending | CandidatePhase::Running { .. } | CandidatePhase::HandedOver { .. } => {
+                None
+            }
         });
         ends.max()
+    }
+
+    /// The leases of those who run and have not reached the target.
+    pub(crate) fn without_the_target(&self) -> impl Iterator<Item = Lease> {
+        self.candidates.iter().filter(|one| !self.holds(one.id)).filter_map(Candidate::lease)
+    }
+
+    /// The first in the order of reaching who has handed over.
+    pub(crate) fn first_handed_over(&self) -> Option<&Candidate> {
+        self.holders
+            .iter()
+            .filter_map(|holder| self.candidates.iter().find(|candidate| candidate.id == holder.candidate))
+            .find(|candidate| candidate.has_handed_over())
     }
 
     pub(crate) fn by_lease_mut(&mut self, lease: Lease) -> Option<&mut Candidate> {
@@ -303,7 +410,9 @@ impl Candidate {
     pub const fn lease(&self) -> Option<Lease> {
         match self.phase {
             CandidatePhase::Running { lease } => Some(lease),
-            CandidatePhase::Pending | CandidatePhase::Ended { .. } => None,
+            CandidatePhase::Pending | CandidatePhase::HandedOver { .. } | CandidatePhase::Ended { .. } => {
+                None
+            }
         }
     }
 
@@ -312,7 +421,9 @@ impl Candidate {
     pub const fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {
             CandidatePhase::Ended { outcome, .. } => Some(outcome),
-            CandidatePhase::Pending | CandidatePhase::Running { .. } => None,
+            CandidatePhase::Pending | CandidatePhase::Running { .. } | CandidatePhase::HandedOver { .. } => {
+                None
+            }
         }
     }
 
@@ -320,6 +431,32 @@ impl Candidate {
     #[must_use]
     pub const fn is_out(&self) -> bool {
         self.outcome().is_some()
+    }
+
+    /// Whether it has handed over and waits.
+    #[must_use]
+    pub const fn has_handed_over(&self) -> bool {
+        matches!(self.phase, CandidatePhase::HandedOver { .. })
+    }
+
+    /// The lease it runs under, or ran under when it handed over.
+    const fn last_lease(&self) -> Option<Lease> {
+        match self.phase {
+            CandidatePhase::Running { lease } | CandidatePhase::HandedOver { lease, .. } => Some(lease),
+            CandidatePhase::Pending | CandidatePhase::Ended { .. } => None,
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, at: Timestamp) {
+        self.phase = CandidatePhase::Ended { outcome, at };
+        self.standing.close();
+    }
+
+    /// Takes a performance in for the median rule.
+    fn count(&mut self, performance: Score) {
+        if self.means.len() < MedianRule::REPORTS_MAX {
+            self.means.push(running_mean(&self.means, performance));
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Abilities, Admission, Checkpoint, Class, Decision, Epoch, Job, JobId, Lease, Model, ModelId, Node,
-    NodeId, Order, Outcome, Parameters, Queue, QueueName, QueueSettings, Reason, Registry, RetrainRule, Rule,
-    Score, Settings, Subject, Submission, Timestamp,
+    Abilities, Admission, CandidateId, Checkpoint, Class, Decision, Epoch, Holder, Job, JobId, Lease, Model,
+    ModelId, Node, NodeId, Order, Outcome, Parameters, Queue, QueueName, QueueSettings, Reason, Registry,
+    Retention, RetrainRule, Rule, Score, Settings, Shown, Subject, Submission, Timestamp, Trained,
 };
 
 /// Something that has happened at a moment. Journals hold these; applying them in order rebuilds the yard.
@@ -55,6 +55,13 @@ pub enum Event {
         /// How it lets its jobs through.
         settings: QueueSettings,
     },
+    /// So much of a queue's work is kept.
+    RetentionSet {
+        /// Which queue.
+        queue: QueueName,
+        /// How much.
+        retention: Retention,
+    },
     /// A queue lets nobody through.
     QueuePaused {
         /// Which queue.
@@ -101,6 +108,29 @@ pub enum Event {
         step: u64,
         /// How well it does.
         performance: Option<Score>,
+    },
+    /// A candidate has reached its contest's target, and holds the win unless another does. What it has reached with
+    /// counts whatever its step, once.
+    Reached {
+        /// Which contest.
+        job: JobId,
+        /// Whose run.
+        lease: Lease,
+        /// The step it was at.
+        step: u64,
+        /// How well it does.
+        performance: Score,
+    },
+    /// A candidate that has reached the target has handed over, while another holds the win.
+    HandedOver {
+        /// Which contest.
+        job: JobId,
+        /// Whose run.
+        lease: Lease,
+        /// The id of the model, should it win.
+        model: ModelId,
+        /// What it has trained.
+        trained: Trained,
     },
     /// A run can go on from here.
     Checkpointed {
@@ -267,7 +297,8 @@ pub enum Restored {
         /// The last lease that was given.
         lease: Lease,
     },
-    /// A queue; its counts are rebuilt from the jobs.
+    /// A queue with the default [`Retention`], unless an [`Event::RetentionSet`] that follows says otherwise; its counts
+    /// are rebuilt from the jobs.
     Queue {
         /// Its name.
         name: QueueName,
@@ -281,8 +312,9 @@ pub enum Restored {
         /// The node.
         node: Node,
     },
-    /// A job, with nobody in [`Running::leaving`](crate::Running::leaving): who is, is told by an
-    /// [`Event::CandidateEnded`] that follows.
+    /// A job, with nobody in [`Running::leaving`](crate::Running::leaving) and [`Contest::holders`](crate::Contest::holders)
+    /// and nothing in [`Standing::shown`](crate::Standing::shown): that is told by an [`Event::CandidateEnded`],
+    /// [`Restored::Reached`] and [`Restored::Shown`] that follow.
     Job(Job),
     /// A rule with its memory.
     Rule {
@@ -297,6 +329,22 @@ pub enum Restored {
         model: Arc<Model>,
         /// Whether it is the one of its registry.
         active: bool,
+    },
+    /// A candidate that has reached the target and is not out; in the order of reaching.
+    Reached {
+        /// Which contest.
+        job: JobId,
+        /// Which candidate, by which run.
+        holder: Holder,
+    },
+    /// At which step a job that is not over, or a candidate that is not out, has last shown a performance.
+    Shown {
+        /// Which job.
+        job: JobId,
+        /// Which of its candidates; `None` for a job that is no contest.
+        candidate: Option<CandidateId>,
+        /// When that was.
+        shown: Shown,
     },
 }
 

@@ -89,7 +89,8 @@ pub struct Limits {
     pub time: Option<Duration>,
     /// How long it may wait for its first start. Default: none.
     pub queue_time: Option<Duration>,
-    /// How much it must gain in which time, each candidate for itself. Default: none.
+    /// How much it must gain in which time, each candidate for itself. A candidate that has reached the target does not
+    /// stall: only the time limit, by the grace later, bounds how long it takes to hand over. Default: none.
     pub stall: Option<StallRule>,
     /// How long a trainer that was asked to stop may take to do so. After that it is fenced off, its slot is
     /// given away, and the stuck thread is reported. A candidate that is put out while its contest goes on has
@@ -341,10 +342,11 @@ pub struct Checkpoint {
 
 /// What a run has shown so far; it stays over interruptions.
 ///
-/// Nothing that was shown is lost or counted twice. A run that goes on from a checkpoint may pass steps that were
-/// reported before: until it has reached the newest of them again, its reports say that it is alive and nothing else.
-/// A try after a failure is another matter: it is measured anew from where it goes on, so that what the failed one
-/// said does not silence it.
+/// Nothing that was shown is lost or counted twice. A run that goes on from a checkpoint, or begins anew because it
+/// cannot use its checkpoint, may pass steps that were reported before: until it is past the newest of them, its reports
+/// say that it is alive and nothing else. While it catches up it does not stall; the time limit bounds it. A try after
+/// a failure is another matter: it is measured anew from where it goes on, so that what the failed one said does not
+/// silence it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// The newest step that was reported durably. Only another try after a failure sets it back: to the checkpoint
@@ -352,14 +354,26 @@ pub struct Standing {
     pub step: u64,
     /// The newest performances.
     pub window: PerformanceWindow,
+    /// The step of the newest of them; `None` before there is one, in another try after a failure, and after the end.
+    pub shown: Option<Shown>,
     /// What must be outdone, when there is a stall rule.
     pub mark: Option<Mark>,
     /// From where it can go on.
     pub checkpoint: Option<Checkpoint>,
 }
 
+/// At which step a performance was shown, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// By the present run, which may show more at the same step.
+    Now(u64),
+    /// By an earlier run. What the present one shows at this step is a repetition.
+    Before(u64),
+}
+
 impl Standing {
-    /// Takes a report in, unless it is about an older step than the newest; says whether it was taken.
+    /// Takes a report in, unless it is about an older step than the newest, or shows again what an earlier run has
+    /// shown; says whether it was taken. One that was not restarts the clock of the stall rule: the run catches up.
     pub(crate) fn report(
         &mut self,
         rule: Option<&StallRule>,
@@ -367,17 +381,34 @@ impl Standing {
         step: u64,
         performance: Option<Score>,
     ) -> bool {
-        if step < self.step {
+        let is_repeated = performance.is_some() && self.shown == Some(Shown::Before(step));
+        if step < self.step || is_repeated {
+            self.mark = self.mark.map(|mark| mark.resume(at));
             return false;
         }
-        self.step = step;
-        if let Some(performance) = performance {
-            self.window.push(performance);
-        }
-        if let (Some(rule), Some(mark)) = (rule, &mut self.mark) {
-            *mark = rule.mark(*mark, at, step, performance);
-        }
+        self.take(rule, at, step, performance);
         true
+    }
+
+    /// Takes in what a candidate has reached its target with, unless that is the newest already; says whether it was
+    /// taken. A step behind the newest counts as the newest.
+    pub(crate) fn reach(
+        &mut self,
+        rule: Option<&StallRule>,
+        at: Timestamp,
+        step: u64,
+        performance: Score,
+    ) -> bool {
+        let is_news = !self.shows(step, performance);
+        if is_news {
+            self.take(rule, at, step.max(self.step), Some(performance));
+        }
+        is_news
+    }
+
+    /// Whether this is its newest already.
+    pub(crate) fn shows(&self, step: u64, performance: Score) -> bool {
+        step <= self.step && self.window.latest() == Some(performance)
     }
 
     /// Another try follows a failed one: steps count from where it goes on, and there is nothing to outdo yet. What
@@ -385,11 +416,30 @@ impl Standing {
     pub(crate) fn retry(&mut self) {
         self.step = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step).min(self.step);
         self.mark = None;
+        self.shown = None;
     }
 
-    /// The clock of the stall rule starts when a run does; the value to outdo is kept.
+    /// The clock of the stall rule starts when a run does; the value to outdo is kept. What was shown until now is not
+    /// news when it is shown again.
     pub(crate) fn start(&mut self, rule: Option<&StallRule>, now: Timestamp) {
         self.mark = rule.map(|_| self.mark.map_or(Mark::start(now), |mark| mark.resume(now)));
+        self.shown = self.shown.map(|(Shown::Now(step) | Shown::Before(step))| Shown::Before(step));
+    }
+
+    /// Nothing more will be shown.
+    pub(crate) fn close(&mut self) {
+        self.shown = None;
+    }
+
+    fn take(&mut self, rule: Option<&StallRule>, at: Timestamp, step: u64, performance: Option<Score>) {
+        self.step = step;
+        if let Some(performance) = performance {
+            self.window.push(performance);
+            self.shown = Some(Shown::Now(step));
+        }
+        if let (Some(rule), Some(mark)) = (rule, &mut self.mark) {
+            *mark = rule.mark(*mark, at, step, performance);
+        }
     }
 }
 

@@ -58,13 +58,13 @@ mod time;
 mod yard;
 
 pub use crate::command::{Answer, Command, Rejection, Run, RunEnd};
-pub use crate::contest::{Candidate, CandidatePhase, Contest, ContestPlan, Entrant, MedianRule};
+pub use crate::contest::{Candidate, CandidatePhase, Contest, ContestPlan, Entrant, Holder, MedianRule};
 pub use crate::explain::Blocker;
 pub use crate::fact::{Event, Fact, Interruption, Release, Restored, Template};
 pub use crate::id::{Attempt, CandidateId, Epoch, JobId, Lease, ModelId, NodeId, Order};
 pub use crate::job::{
     Admission, Admitted, Checkpoint, Class, Contact, Draining, Extras, Finished, Job, Leaving, Limits,
-    Outcome, Parameters, ParametersTooLong, Phase, Running, Standing, Submission, TimedOut, Waiting,
+    Outcome, Parameters, ParametersTooLong, Phase, Running, Shown, Standing, Submission, TimedOut, Waiting,
 };
 pub use crate::model::{Model, Promotion, Reference, Trained};
 pub use crate::name::{
@@ -72,7 +72,7 @@ pub use crate::name::{
 };
 pub use crate::node::{Abilities, Node, Placement};
 pub use crate::progress::{Gain, Mark, Metrics, PerformanceWindow, Progress, StallRule};
-pub use crate::queue::{Priority, Queue, QueueSettings};
+pub use crate::queue::{Priority, Queue, QueueSettings, Retention};
 pub use crate::resources::Resources;
 pub use crate::retrain::{
     Because, Decision, History, LISTS_MAX, Observation, RetrainRule, Switch, Trigger, Unmet, Verdict,

@@ -24,6 +24,19 @@ impl Default for QueueSettings {
     }
 }
 
+/// How much of a queue's work is kept in the books. What is not said here is as [`Settings`](crate::Settings) have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Retention {
+    /// How many of its finished jobs are kept; the oldest go first, at once when the bound is lowered, though in
+    /// batches: up to an eighth more may stay. Default: [`Settings::finished_max`](crate::Settings::finished_max).
+    pub finished_max: Option<u32>,
+    /// How many models a registry keeps besides the active one when one of its jobs registers another; the oldest go
+    /// first, whichever queue they came from. A bound that is lowered takes effect with the next registration in that
+    /// registry. Default: [`Settings::models_max`](crate::Settings::models_max).
+    pub models_max: Option<u32>,
+}
+
 /// How much a job matters beside its fellows, −100 to 100; higher goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
@@ -69,6 +82,8 @@ impl Rank {
 pub struct Queue {
     /// How it lets its jobs through.
     pub settings: QueueSettings,
+    /// How much of its work is kept.
+    pub retention: Retention,
     /// Why it lets none through, when it is paused.
     pub paused: Option<Reason>,
     /// How many of its jobs run.

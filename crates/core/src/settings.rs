@@ -5,10 +5,11 @@ use std::time::Duration;
 /// Bounds and habits of a whole yard. They are facts: every process that shares a journal has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How many finished jobs of each queue are kept; the oldest go first, so that many short jobs in one queue leave
-    /// the records of another alone. Default: 10,000.
+    /// How many finished jobs of each queue are kept, unless its [`Retention`](crate::Retention) says otherwise; the
+    /// oldest go first, so that many short jobs in one queue leave the records of another alone. Default: 10,000.
     pub finished_max: u32,
-    /// How many models a registry keeps besides the active one; the oldest go first. Default: 16.
+    /// How many models a registry keeps besides the active one, unless the [`Retention`](crate::Retention) of the queue
+    /// that another one comes from says otherwise; the oldest go first. Default: 16.
     pub models_max: u32,
     /// How many unfinished jobs one subject may have. Default: 10,000.
     pub unfinished_max: u32,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use support::desk::{Desk, class, on, usual};
+use support::desk::{Desk, class, on, queue, usual};
 use support::{cases, score};
 use trainyard_core::*;
 
@@ -21,6 +21,18 @@ fn registry(name: &str) -> Registry {
 
 fn kept(desk: &Desk, name: &str) -> Vec<ModelId> {
     desk.yard.models(&registry(name)).map(|model| model.id).collect()
+}
+
+/// Says how much is kept of a queue.
+fn keep(desk: &mut Desk, queue: &QueueName, finished_max: Option<u32>, models_max: Option<u32>) {
+    let retention = Retention { finished_max, models_max };
+    desk.ok(&Command::SetRetention { queue: queue.clone(), retention });
+    assert_eq!(desk.yard.queue(queue).map(|queue| queue.retention), Some(retention));
+}
+
+/// Usual jobs of two queues.
+fn two_queues() -> [Arc<Class>; 2] {
+    ["long", "short"].map(|name| class(|class| class.queue = queue(name)))
 }
 
 fn active(desk: &Desk, name: &str) -> Option<ModelId> {
@@ -61,6 +73,68 @@ fn what_still_occupies_is_not_forgotten() {
     assert!(desk.yard.job(draining).is_some());
     desk.finish(draining, RunEnd::Stopped);
     assert!(desk.yard.job(draining).is_none());
+}
+
+#[test]
+fn a_lower_bound_for_finished_jobs_holds_at_once() {
+    let mut desk = Desk::with_slots(1);
+    let [long, short] = two_queues();
+    let mut jobs = Vec::new();
+    for class in [&long, &short, &long, &short, &long] {
+        let job = desk.submit("subject", class);
+        desk.complete(job);
+        jobs.push(job);
+    }
+    keep(&mut desk, &long.queue, Some(1), None);
+    let events: Vec<&Event> = desk.last.iter().map(|fact| &fact.event).collect();
+    let retention = Retention { finished_max: Some(1), models_max: None };
+    let set = Event::RetentionSet { queue: long.queue.clone(), retention };
+    assert_eq!(events, [&set, &Event::Forgotten { jobs: vec![jobs[0], jobs[2]] }]);
+    keep(&mut desk, &long.queue, Some(1), None);
+    assert!(desk.last.is_empty(), "that is so already");
+    desk.settings(|settings| settings.finished_max = 0);
+    let kept: Vec<JobId> = desk.yard.jobs().map(|job| job.id).collect();
+    assert_eq!(kept, [jobs[4]], "what was said of a queue goes before what is said of all");
+    keep(&mut desk, &long.queue, None, None);
+    assert_eq!(desk.yard.jobs().count(), 0, "it is like the others again");
+}
+
+#[test]
+fn a_lower_bound_for_models_waits_for_the_next_one_of_the_registry() {
+    let mut desk = Desk::with_slots(1);
+    let [long, short] = two_queues();
+    keep(&mut desk, &long.queue, None, Some(1_000));
+    let mut models = Vec::new();
+    for _ in 0..30 {
+        let job = desk.submit("a", &long);
+        models.push(desk.train(job, Metrics::new()));
+    }
+    assert_eq!(kept(&desk, "a"), models, "more than the 16 and one that others keep");
+    keep(&mut desk, &long.queue, None, Some(2));
+    let job = desk.submit("b", &long);
+    desk.train(job, Metrics::new());
+    assert_eq!(kept(&desk, "a"), models, "nobody has come to its registry since");
+    let job = desk.submit("a", &short);
+    models.push(desk.train(job, Metrics::new()));
+    assert_eq!(
+        kept(&desk, "a"),
+        models[models.len() - 17..],
+        "it came from a queue of which nothing is said"
+    );
+    let job = desk.submit("a", &long);
+    models.push(desk.train(job, Metrics::new()));
+    assert_eq!(kept(&desk, "a"), models[models.len() - 3..]);
+}
+
+#[test]
+fn there_are_only_so_many_queues() {
+    let mut desk = Desk::new();
+    for n in 0..Queue::QUEUES_MAX {
+        keep(&mut desk, &queue(&format!("queue {n}")), Some(1), None);
+    }
+    let set = |name| Command::SetRetention { queue: queue(name), retention: Retention::default() };
+    assert_eq!(desk.send(&set("one more")), Err(Rejection::TooManyQueues));
+    desk.ok(&set("queue 0"));
 }
 
 #[test]
@@ -136,24 +210,35 @@ fn a_subject_that_is_no_more_leaves_nothing_behind() {
     assert!(desk.last.is_empty(), "there is nothing left of it");
 }
 
+/// How many of so many finished jobs are forgotten now, the oldest first, when so many were.
+fn forgotten(done: usize, before: usize, max: u32) -> usize {
+    let max = max as usize;
+    if done - before > max + max / 8 { done - max } else { before }
+}
+
 proptest! {
     #![proptest_config(cases(200))]
 
-    /// The newest few besides the active one, and no more.
+    /// The newest few besides the active one, and no more: as many as is said of the queue that the last one came from,
+    /// or else of the yard.
     #[test]
     fn models_beyond_the_bound_are_forgotten(
-        max in 0_u32..5, steps in prop::collection::vec((0_u8..4, any::<prop::sample::Index>(), 0_u8..100), 0..30),
+        max in 0_u32..5,
+        steps in prop::collection::vec(
+            (0_u8..5, any::<prop::sample::Index>(), 0_u8..100, 0_usize..2, prop::option::of(0_u32..5)), 0..40,
+        ),
     ) {
         let mut desk = Desk::with_slots(1);
         desk.settings(|settings| settings.models_max = max);
         let metric = Metric::new("recall").unwrap();
         let classes = [Promotion::Newest, Promotion::Manual, Promotion::Best(metric.clone())]
-            .map(|promotion| class(|class| class.promotion = promotion));
+            .map(|promotion| two_queues().map(|class| Class { promotion: promotion.clone(), ..(*class).clone() }));
+        let mut own: [Option<u32>; 2] = [None; 2];
         let mut naive: Vec<(ModelId, u8)> = Vec::new();
         let mut naive_active: Option<ModelId> = None;
-        for (what, which, value) in steps {
-            if let Some(class) = classes.get(usize::from(what)) {
-                let job = desk.submit("subject", class);
+        for (what, which, value, queue, bound) in steps {
+            if let Some(classes) = classes.get(usize::from(what)) {
+                let job = desk.submit("subject", &Arc::new(classes[queue].clone()));
                 let model = desk.train(job, recall(value));
                 let best = naive.iter().find(|(id, _)| Some(*id) == naive_active).map(|(_, value)| *value);
                 naive.push((model, value));
@@ -165,11 +250,15 @@ proptest! {
                 if promoted {
                     naive_active = Some(model);
                 }
-                while naive.iter().filter(|(id, _)| Some(*id) != naive_active).count() > max as usize {
+                let max = own[queue].unwrap_or(max) as usize;
+                while naive.iter().filter(|(id, _)| Some(*id) != naive_active).count() > max {
                     let oldest = naive.iter().position(|(id, _)| Some(*id) != naive_active && *id != model);
                     let Some(oldest) = oldest else { break };
                     naive.remove(oldest);
                 }
+            } else if what == 3 {
+                keep(&mut desk, &two_queues()[queue].queue, None, bound);
+                own[queue] = bound;
             } else if !naive.is_empty() {
                 let (model, _) = naive[which.index(naive.len())];
                 desk.ok(&Command::Activate { model });
@@ -180,20 +269,30 @@ proptest! {
         }
     }
 
-    /// Whatever is kept of a queue is its newest, whatever happens in the others, and answers about it stay right.
+    /// What is kept of a queue is its newest, as many as is said of it or else of the yard, whatever happens in the
+    /// others; and answers about it stay right.
     #[test]
     fn retention_keeps_the_newest_of_each_queue(
         max in 0_u32..20,
-        work in prop::collection::vec((0_usize..2, 0_u8..3, 0_u8..4), 0..60),
+        work in prop::collection::vec(
+            (0_usize..2, 0_u8..3, 0_u8..4, prop::option::weighted(0.1, prop::option::of(0_u32..20))), 0..60,
+        ),
     ) {
         let mut desk = Desk::with_slots(4);
         desk.settings(|settings| settings.finished_max = max);
+        let classes = two_queues();
+        let mut own: [Option<u32>; 2] = [None; 2];
         let mut done: [Vec<JobId>; 2] = Default::default();
+        let mut gone: [usize; 2] = [0; 2];
         let mut newest = BTreeMap::new();
-        for (queue, subject, end) in work {
-            let class = Class { queue: QueueName::new(["long", "short"][queue]).unwrap(), ..(*usual()).clone() };
+        for (queue, subject, end, bound) in work {
+            if let Some(bound) = bound {
+                keep(&mut desk, &classes[queue].queue, bound, None);
+                own[queue] = bound;
+                gone[queue] = forgotten(done[queue].len(), gone[queue], bound.unwrap_or(max));
+            }
             let subject = format!("subject {subject}");
-            let job = desk.submit(&subject, &Arc::new(class));
+            let job = desk.submit(&subject, &classes[queue]);
             newest.insert(subject.clone(), job);
             let found = |desk: &Desk| desk.yard.newest(&Subject::new(&*subject).unwrap()).map(|job| job.id);
             prop_assert_eq!(found(&desk), Some(job), "in line or at work");
@@ -205,11 +304,10 @@ proptest! {
                 desk.complete(job);
             }
             done[queue].push(job);
-            for done in &done {
-                let kept = done.iter().filter(|job| desk.yard.job(**job).is_some()).count();
-                prop_assert!(done[done.len() - kept..].iter().all(|job| desk.yard.job(*job).is_some()));
-                prop_assert!(kept <= (max + max / 8) as usize);
-                prop_assert!(kept >= done.len().min(max as usize));
+            gone[queue] = forgotten(done[queue].len(), gone[queue], own[queue].unwrap_or(max));
+            for (done, gone) in done.iter().zip(gone) {
+                let kept = done.iter().filter(|job| desk.yard.job(**job).is_some());
+                prop_assert!(kept.eq(&done[gone..]), "{} of {} are forgotten", gone, done.len());
             }
             for (subject, job) in &newest {
                 let kept = desk.yard.job(*job).map(|job| job.id);

@@ -33,6 +33,7 @@ proptest! {
     fn what_has_ended_never_changes_and_one_wins_at_most(plan in plan()) {
         let mut ring = Ring::new(&plan);
         let mut before = ring.desk.job(ring.job).clone();
+        let (mut reached, mut seen): (Vec<CandidateId>, usize) = (vec![], ring.desk.log.len());
         for step in &plan.steps {
             let (_, answer) = ring.step(step);
             let after = ring.desk.job(ring.job).clone();
@@ -51,6 +52,23 @@ proptest! {
                 prop_assert_eq!(after.outcome(), Some(outcome));
                 let is_refused = matches!(&answer, Err(Rejection::Over { outcome: told, .. }) if told == outcome);
                 prop_assert!(!matches!(step, Step::Cancel) || is_refused, "{:?}", answer);
+            }
+            for fact in &ring.desk.log[seen..] {
+                let Event::Reached { lease, .. } = fact.event else { continue };
+                let candidate = before.contest().unwrap().by_lease(lease).unwrap().id;
+                if !reached.contains(&candidate) {
+                    reached.push(candidate);
+                }
+            }
+            seen = ring.desk.log.len();
+            if let Some(champion) = after.contest().unwrap().champion().filter(|_| !before.is_finished()) {
+                // Whoever was there before it has ended, in the same step at the latest, or has used up its grace.
+                let sooner = reached.iter().take_while(|one| **one != champion.id);
+                let is_out_of_time = ring.arena.time.is_some_and(|limit| after.ran.as_millis() >= u128::from(limit.unsigned_abs()));
+                for one in sooner.filter(|_| !is_out_of_time) {
+                    let ended = new.iter().find(|candidate| candidate.id == *one).and_then(Candidate::outcome);
+                    prop_assert!(ended != Some(&Outcome::Superseded), "{:?} was before {:?}", one, champion.id);
+                }
             }
             let winners = new.iter().filter(|candidate| candidate.outcome().is_some_and(Outcome::is_completed)).count();
             prop_assert_eq!(winners, usize::from(after.outcome().is_some_and(Outcome::is_completed)));

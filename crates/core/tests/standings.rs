@@ -45,6 +45,8 @@ fn gain() -> impl Strategy<Value = (Gain, u64)> {
 struct Naive {
     newest: u64,
     values: Vec<u8>,
+    /// The step of the newest value, and whether the present run has shown it.
+    shown: Option<(u64, bool)>,
     checkpoint: Option<u64>,
     /// What has to be outdone, and since when.
     mark: (i64, Option<u64>),
@@ -53,11 +55,13 @@ struct Naive {
 
 impl Naive {
     fn report(&mut self, now: i64, (gain, least): (Gain, u64), step: u64, value: Option<u8>) {
-        if step < self.newest {
+        if step < self.newest || (value.is_some() && self.shown == Some((step, false))) {
+            self.mark.0 = now; // it catches up
             return;
         }
         self.newest = step;
         self.values.extend(value);
+        self.shown = value.map(|_| (step, true)).or(self.shown);
         let shown = match gain {
             Gain::Performance(_) => value.map(u64::from),
             Gain::Steps(_) => Some(step),
@@ -67,6 +71,12 @@ impl Naive {
             (Some(shown), Some(old)) if shown >= old + least => self.mark = (now, Some(shown)),
             _ => {}
         }
+    }
+
+    /// Another run goes on.
+    fn interrupted(&mut self, now: i64) {
+        self.mark.0 = now;
+        self.shown = self.shown.map(|(step, _)| (step, false));
     }
 }
 
@@ -108,20 +118,21 @@ proptest! {
                 Step::Crash if naive.crashes == 2 => continue, // once more, and it is held
                 Step::Crash => {
                     desk.join(1, Resources::slots(1));
-                    naive.mark.0 = now;
+                    naive.interrupted(now);
                     naive.crashes += 1;
                 }
                 Step::Leave => {
                     let epoch = desk.yard.node(NodeId::from_u128(1)).unwrap().epoch;
                     desk.ok(&Command::LeaveNode { node: NodeId::from_u128(1), epoch });
                     desk.join(1, Resources::slots(1));
-                    naive.mark.0 = now;
+                    naive.interrupted(now);
                 }
                 Step::Fail if competes => continue, // a candidate that fails is out
                 Step::Fail => {
                     desk.fail(job, Advice::Retry);
                     naive.newest = naive.newest.min(naive.checkpoint.unwrap_or(0));
                     naive.mark = (now, None);
+                    naive.shown = None;
                 }
                 Step::Pass(seconds) => desk.pass(secs(seconds)),
                 Step::Rebuild => desk.yard = rebuilt(&desk.yard.snapshot()),
@@ -200,8 +211,10 @@ fn what_is_shown_again_after_a_crash_is_heard_and_not_counted_twice() {
     desk.report(job, 50, Some(60));
     desk.report(job, 60, Some(70));
     let after = standing(&desk, job);
-    assert_eq!((after.step, after.window.reports()), (60, 7), "an equal step is taken");
-    assert_eq!(after.window.recent(), [50, 52, 60, 60, 70].map(score));
+    assert_eq!((after.step, after.window.reports()), (60, 6), "what was shown at 50 is not shown twice");
+    assert_eq!(after.window.recent(), [45, 50, 52, 60, 70].map(score));
+    desk.report(job, 60, Some(71));
+    assert_eq!(standing(&desk, job).window.latest(), Some(score(71)), "one run may show more at one step");
 }
 
 #[test]
@@ -235,6 +248,65 @@ fn who_is_shown_to_fall_behind_is_not_put_out_by_what_it_repeats() {
     assert!(!contest.candidates[0].is_out());
     report(&mut desk, 0, 5, 10);
     assert!(desk.job(job).contest().unwrap().candidates[0].is_out(), "what is new counts");
+}
+
+/// A candidate has come to step 50 and then has no checkpoint that it can use. Stalls after 100 s without a gain.
+fn anew() -> (Desk, JobId) {
+    let mut desk = Desk::with_slots(1);
+    let stall = StallRule { gain: Gain::Performance(score(2)), within: secs(100) };
+    let mut submission = desk.submission("dataset", &class(|class| class.limits.stall = Some(stall)));
+    submission.contest = Some(contest(1, None));
+    let (job, _) = desk.admit(submission).unwrap();
+    for (step, value) in [(10, 30), (50, 60)] {
+        desk.report(job, step, Some(value));
+    }
+    desk.join(1, Resources::slots(1));
+    (desk, job)
+}
+
+#[test]
+fn who_begins_anew_and_catches_up_does_not_stall() {
+    let (mut desk, job) = anew();
+    let before = standing(&desk, job);
+    for step in 1..=10_u8 {
+        desk.pass(secs(99));
+        desk.report(job, u64::from(step) * 5, Some(step * 6));
+    }
+    assert!(desk.is_running(job), "it has taken 990 s to be where it was");
+    let after = standing(&desk, job);
+    assert_eq!((after.step, after.window), (before.step, before.window), "and has shown nothing new");
+    desk.pass(secs(99));
+    desk.report(job, 55, Some(61));
+    assert!(desk.is_running(job));
+    desk.pass(secs(1));
+    assert_eq!(
+        desk.job(job).outcome(),
+        Some(&Outcome::Stalled),
+        "0.01 in 100 s is too little once it has caught up"
+    );
+}
+
+#[test]
+fn who_begins_anew_and_is_not_heard_of_stalls() {
+    let (mut desk, job) = anew();
+    desk.pass(secs(60));
+    desk.report(job, 5, Some(10));
+    desk.pass(secs(99));
+    assert!(desk.is_running(job));
+    desk.pass(secs(1));
+    assert_eq!(desk.job(job).outcome(), Some(&Outcome::Stalled));
+}
+
+#[test]
+fn what_was_not_shown_at_the_newest_step_is_news() {
+    let mut desk = Desk::with_slots(1);
+    let job = desk.submit("subject", &usual());
+    desk.report(job, 48, Some(60));
+    desk.report(job, 50, None);
+    desk.join(1, Resources::slots(1));
+    desk.report(job, 49, Some(65));
+    desk.report(job, 50, Some(70));
+    assert_eq!(standing(&desk, job).window.recent(), [60, 70].map(score));
 }
 
 #[test]

@@ -194,6 +194,36 @@ const PHASES: &[Phase_] = &[
         case.desk.sleep_through(secs(2));
         case
     }),
+    ("contest running: this one has reached the target", || {
+        let mut case = contesting(|_| {});
+        reach(&mut case, 0);
+        case
+    }),
+    ("contest running: the other one has reached the target", || {
+        let mut case = contesting(|_| {});
+        reach(&mut case, 1);
+        case
+    }),
+    ("contest running: this one has reached the target, the other one too and has handed over", || {
+        let mut case = contesting(|_| {});
+        reach(&mut case, 0);
+        let run = case.desk.runs(case.job)[1];
+        let end = completed(&mut case, Some(95));
+        case.desk.ok(&Command::Finish { run, end });
+        case
+    }),
+    ("contest running: this one has reached the target, its time is over, nobody has looked", || {
+        let mut case = contesting(|class| class.limits.time = Some(secs(10)));
+        reach(&mut case, 0);
+        case.desk.sleep_through(secs(10));
+        case
+    }),
+    ("contest running: as before, its grace is over too", || {
+        let mut case = contesting(|class| class.limits.time = Some(secs(10)));
+        reach(&mut case, 0);
+        case.desk.sleep_through(secs(40));
+        case
+    }),
     ("contest draining: the other one has won", || {
         let mut case = contesting(|_| {});
         let run = case.desk.runs(case.job)[1];
@@ -297,6 +327,11 @@ fn contesting(change: impl FnOnce(&mut Class)) -> Case {
     let (job, _) = desk.admit(submission).unwrap();
     let run = desk.run(job);
     Case { desk, job, run }
+}
+
+fn reach(case: &mut Case, n: usize) {
+    let run = case.desk.runs(case.job)[n];
+    case.desk.ok(&Command::Report { run, step: 5, performance: Some(score(92)) });
 }
 
 /// A contest of two: the first has stalled and has not stopped, the other one goes on.

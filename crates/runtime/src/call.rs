@@ -13,6 +13,8 @@ pub(crate) enum Call {
     Ask(Command, Reply),
     /// A run has put something down.
     Shown(Run),
+    /// A candidate has reached the target, and has put that down.
+    Reached(Run),
     /// A run can go on from here.
     Checkpoint(Run, Checkpoint, Promise<()>),
     /// A trainer has returned.
@@ -39,7 +41,7 @@ impl Call {
             Self::Ask(_, reply) => reply.refuse(reason),
             Self::Checkpoint(_, _, promise) => promise.answer(Err(stopped(reason))),
             Self::Close(_, promise) => promise.answer(Err(stopped(reason))),
-            Self::Shown(_) | Self::Ended(..) => {}
+            Self::Shown(_) | Self::Reached(_) | Self::Ended(..) => {}
         }
     }
 }
@@ -99,6 +101,7 @@ pub(crate) fn weight(command: &Command) -> usize {
         | Command::RenewNode { .. }
         | Command::LeaveNode { .. }
         | Command::ConfigureQueue { .. }
+        | Command::SetRetention { .. }
         | Command::PauseQueue { .. }
         | Command::ResumeQueue { .. }
         | Command::Cancel { .. }

@@ -59,14 +59,17 @@ impl Context {
     ///
     /// All of it is shown at once. A performance is made durable too, and enters contests and stall rules: of
     /// several within a moment (100 ms, unless the yard was told otherwise) the newest. One that reaches the target
-    /// of a contest is kept for the end: return what was trained, and the candidate has won.
+    /// of a contest is made durable at once: the first candidate that has one holds the win, however long it takes to
+    /// hand over. Return what was trained, and it has won.
     ///
-    /// Count steps from the beginning of the training, and go on counting from [`Context::resume_from`], in every
-    /// phase alike. What was made durable about a step stays: a run that goes on from a checkpoint at step 40, after
-    /// one that had come to 50, shows 41 to 49 once more to whoever watches, but until it has come to 50 again its
-    /// performances enter nothing; they only say that it is alive. So what others see of a contest never jumps back.
-    /// A step that is equal to the newest is taken. Another try after a failure is measured anew, from the checkpoint
-    /// or from 0. What a run ends with is taken whatever its step.
+    /// Count steps from the beginning of the training, in every phase alike: a run that goes on from its checkpoint
+    /// counts on from [`Context::resume_from`], one that cannot use it and begins anew counts from 0 again. What was made
+    /// durable about a step stays: after a run that had come to 50, one that goes on from 40 shows 41 to 50 once more to
+    /// whoever watches, and one that begins anew 0 to 50, but until it is past 50 its performances enter nothing; they
+    /// say that it is alive and catches up, which is no stall. So what others see of a contest never jumps back, and
+    /// nothing is shown twice. Of one run several performances at the same step are taken. Another try after a failure
+    /// is measured anew, from the checkpoint or from 0. What a candidate reaches the target with is taken whatever its
+    /// step.
     ///
     /// # Errors
     /// The [`Stop`] that says why training is to end.
@@ -77,7 +80,11 @@ impl Context {
         if let (Some(target), Some(performance)) = (self.target, performance)
             && performance >= target
         {
-            self.shared.reach(step, performance);
+            if self.shared.reach(step, performance)
+                && self.wiring.inbox.send(Call::Reached(self.shared.run)).is_err()
+            {
+                self.shared.stop.raise(Stop::ShuttingDown);
+            }
             self.shared.stop.raise(Stop::TargetReached);
             return self.go_on();
         }

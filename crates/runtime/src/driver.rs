@@ -315,6 +315,7 @@ fn urgency(command: &Command) -> u8 {
         | Command::JoinNode { .. }
         | Command::LeaveNode { .. }
         | Command::ConfigureQueue { .. }
+        | Command::SetRetention { .. }
         | Command::PauseQueue { .. }
         | Command::ResumeQueue { .. }
         | Command::Submit(_)

@@ -289,11 +289,14 @@ fn job_of(event: &Event) -> Option<JobId> {
         | Event::NodeAlive { .. }
         | Event::NodeLost { .. }
         | Event::QueueConfigured { .. }
+        | Event::RetentionSet { .. }
         | Event::QueuePaused { .. }
         | Event::QueueResumed { .. }
         | Event::Submitted { .. }
         | Event::Updated { .. }
         | Event::Reported { .. }
+        | Event::Reached { .. }
+        | Event::HandedOver { .. }
         | Event::Checkpointed { .. }
         | Event::Held { .. }
         | Event::Unheld { .. }

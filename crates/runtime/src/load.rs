@@ -28,6 +28,7 @@ fn weight(event: &Event) -> usize {
         Event::RuleSet { template, .. } => SMALL + length(&template.parameters),
         Event::NodeJoined { abilities, .. } => SMALL * abilities.kinds.len(),
         Event::ModelRegistered { model } => SMALL * (2 + model.metrics.len()),
+        Event::HandedOver { trained, .. } => SMALL * (2 + trained.metrics.len()),
         Event::ModelsForgotten { models } => ID * models.len(),
         Event::Forgotten { jobs } => ID * jobs.len(),
         Event::Decided { .. }
@@ -43,9 +44,11 @@ fn weight(event: &Event) -> usize {
         | Event::NodeAlive { .. }
         | Event::NodeLost { .. }
         | Event::QueueConfigured { .. }
+        | Event::RetentionSet { .. }
         | Event::QueueResumed { .. }
         | Event::Started { .. }
         | Event::Reported { .. }
+        | Event::Reached { .. }
         | Event::Unheld { .. }
         | Event::Recovering { .. }
         | Event::Recovered { .. }

@@ -18,7 +18,7 @@ pub(crate) struct Shared {
 struct Said {
     /// The newest that is to be made durable and was not handed to the driver yet.
     unsent: Option<Shown>,
-    /// With what it has reached its contest's target; that comes with its end, never as a report.
+    /// With what it has reached its contest's target; it is told of at once, and again with the end.
     reached: Option<(u64, Score)>,
 }
 
@@ -50,9 +50,12 @@ impl Shared {
         }
     }
 
-    /// The target is reached.
-    pub(crate) fn reach(&self, step: u64, performance: Score) {
-        self.said.lock().reached = Some((step, performance));
+    /// The target is reached. Whether that is news: of several threads of a trainer the first counts.
+    pub(crate) fn reach(&self, step: u64, performance: Score) -> bool {
+        let mut said = self.said.lock();
+        let is_first = said.reached.is_none();
+        said.reached.get_or_insert((step, performance));
+        is_first
     }
 
     /// Notes that the run wants its folder.
@@ -90,5 +93,14 @@ mod tests {
         assert_eq!(shared.take_unsent(), Some(Shown { step: 3, performance: score(0.2) }));
         assert_eq!(shared.take_unsent(), None);
         assert!(shared.show(Shown { step: 4, performance: None }));
+    }
+
+    #[test]
+    fn the_first_to_reach_the_target_counts() {
+        let shared = Shared::new(Run { job: JobId::from_u128(1), lease: Lease::new(1) });
+        let [first, second] = [0.9, 0.95].map(|value| Score::new(value).unwrap());
+        assert!(shared.reach(1, first));
+        assert!(!shared.reach(2, second));
+        assert_eq!(shared.reached(), Some((1, first)));
     }
 }

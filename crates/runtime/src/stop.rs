@@ -7,7 +7,7 @@ use crate::sync::{AtomicBool, AtomicU8, Ordering};
 #[non_exhaustive]
 pub enum Stop {
     /// This candidate has reached its contest's target: return what was trained, as
-    /// [`Trained`](trainyard_core::Trained).
+    /// [`Trained`](trainyard_core::Trained). It wins if it was the first, or if those before it do not complete.
     #[error("the target is reached")]
     TargetReached,
     /// The process ends. Write a checkpoint and return [`TrainError::interrupted`](crate::TrainError::interrupted);

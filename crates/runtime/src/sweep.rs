@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
-use trainyard_core::{Event, Fact, Job, JobId, Lease, Model, ModelId, Phase, Run, Yard};
+use trainyard_core::{CandidatePhase, Event, Fact, Job, JobId, Lease, Model, ModelId, Phase, Run, Yard};
 
 use crate::context::Wiring;
 use crate::folder::DataFolder;
@@ -15,7 +15,7 @@ use crate::telemetry;
 /// The folders of attempts, and what needs them.
 ///
 /// A folder is needed by the run that writes in it, by one that went on from it, by the checkpoint of an unfinished
-/// job, and by a model.
+/// job, by what a candidate of such a job has handed over, and by a model.
 pub(crate) struct Folders {
     /// Which there are, or may be, and the models in them.
     models: BTreeMap<Run, BTreeSet<ModelId>>,
@@ -92,12 +92,15 @@ impl Folders {
             | Event::NodeAlive { .. }
             | Event::NodeLost { .. }
             | Event::QueueConfigured { .. }
+            | Event::RetentionSet { .. }
             | Event::QueuePaused { .. }
             | Event::QueueResumed { .. }
             | Event::Submitted { .. }
             | Event::Updated { .. }
             | Event::Started { .. }
             | Event::Reported { .. }
+            | Event::Reached { .. }
+            | Event::HandedOver { .. }
             | Event::Held { .. }
             | Event::Unheld { .. }
             | Event::Recovering { .. }
@@ -151,15 +154,21 @@ fn may_write(job: &Job, lease: Lease) -> bool {
     }
 }
 
-/// Whether an unfinished job has a checkpoint in the folder of a run.
+/// Whether an unfinished job has a checkpoint in the folder of a run, or something that a candidate has handed over.
 fn goes_on_from(job: &Job, run: Run) -> bool {
     let candidates = job.contest().into_iter().flat_map(|contest| &contest.candidates);
-    let parts = candidates.filter(|candidate| !candidate.is_out()).map(|candidate| &candidate.standing);
+    let candidates = candidates.filter(|candidate| !candidate.is_out());
+    let standings = candidates.clone().map(|candidate| &candidate.standing).chain(job.standing());
+    let checkpoints = standings.filter_map(|standing| standing.checkpoint.as_ref());
+    let artifacts = candidates.filter_map(|candidate| match &candidate.phase {
+        CandidatePhase::HandedOver { trained, .. } => trained.artifact.as_ref(),
+        CandidatePhase::Pending | CandidatePhase::Running { .. } | CandidatePhase::Ended { .. } => None,
+    });
     !job.is_finished()
-        && parts
-            .chain(job.standing())
-            .filter_map(|standing| standing.checkpoint.as_ref())
-            .any(|checkpoint| DataFolder::run_of(&checkpoint.reference) == Some(run))
+        && checkpoints
+            .map(|checkpoint| &checkpoint.reference)
+            .chain(artifacts)
+            .any(|reference| DataFolder::run_of(reference) == Some(run))
 }
 
 /// Removes folders beside everything else.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use trainyard_core::port::{Observed, Receipt};
 use trainyard_core::{
     Blocker, Command, Decision, Job, JobId, Lease, Model, ModelId, NodeId, Observation, Outcome, Progress,
-    QueueName, QueueSettings, Reason, Registry, RetrainRule, Run, Settings, Subject, Submission, Template,
-    Timestamp, Yard,
+    QueueName, QueueSettings, Reason, Registry, Retention, RetrainRule, Run, Settings, Subject, Submission,
+    Template, Timestamp, Yard,
 };
 use uuid::Uuid;
 
@@ -179,6 +179,28 @@ impl Trainyard {
     /// Gives a queue other settings.
     pub fn configure_queue(&self, queue: QueueName, settings: QueueSettings) -> Ticket<()> {
         self.done(Command::ConfigureQueue { queue, settings })
+    }
+
+    /// Says how much of a queue's work is kept, in place of what was said before; what [`Settings`] say holds for
+    /// what is left out. That is durable, so it need be said once.
+    ///
+    /// ```
+    /// use trainyard_core::{QueueName, Retention};
+    /// use trainyard_journal::MemoryJournal;
+    /// use trainyard_runtime::Trainyard;
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("trainyard-retention-{}", std::process::id()));
+    /// let (yard, _) = Trainyard::builder(&dir).journal(MemoryJournal::new()).start()?;
+    /// let small = QueueName::new("small models")?;
+    /// let retention = Retention { models_max: Some(1_000), ..Retention::default() };
+    /// yard.set_retention(small.clone(), retention).wait()?;
+    /// assert_eq!(yard.read(|yard| yard.queue(&small).map(|queue| queue.retention)), Some(retention));
+    /// # yard.shutdown(std::time::Duration::from_secs(5)).wait()?;
+    /// # std::fs::remove_dir_all(dir)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_retention(&self, queue: QueueName, retention: Retention) -> Ticket<()> {
+        self.done(Command::SetRetention { queue, retention })
     }
 
     /// Lets nobody through a queue; what runs goes on.

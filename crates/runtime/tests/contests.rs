@@ -15,7 +15,7 @@ use trainyard_core::port::HandleError;
 use trainyard_core::{
     CandidateId, Class, Contest, ContestPlan, Entrant, Event, Fact, Gain, JobId, Label, Lease, Limits,
     Outcome, Parameters, Progress, Reason, Rejection, Release, Score, StallRule, Standing, Submission,
-    Trained, Yard,
+    TimedOut, Trained, Yard,
 };
 use trainyard_journal::{Journal, MemoryJournal, Position};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError, Trainyard};
@@ -368,4 +368,172 @@ fn a_cancel_after_the_victory_is_refused() {
     let refused = wait(yard.cancel(id, Reason::new("too late")));
     assert_eq!(refused, Err(HandleError::Rejected(Rejection::Over { job: id, outcome: over.clone() })));
     assert_eq!(job(&yard, id).outcome(), Some(&over));
+}
+
+/// What a candidate is told to do.
+enum Act {
+    Show(u64, f64),
+    HandOver,
+    Panic,
+}
+
+/// A candidate that has begun, and its strings.
+struct Begun {
+    who: usize,
+    acts: Sender<Act>,
+}
+
+impl Begun {
+    fn show(&self, step: u64, value: f64) {
+        self.acts.send(Act::Show(step, value)).unwrap();
+    }
+
+    fn act(&self, act: Act) {
+        self.acts.send(act).unwrap();
+    }
+}
+
+/// Does as it is told; who has reached the target takes its time to hand over.
+fn actor(begin: Sender<Begun>) -> impl Fn(&mut Context, &JobToTrain) -> Result<Trained, TrainError> + Clone {
+    move |cx, job| {
+        let (acts, told) = unbounded();
+        let _nobody_waits = begin.send(Begun { who: number(job), acts });
+        for act in told {
+            match act {
+                Act::Show(step, value) => match cx.report(Progress::step(step, 0).with_performance(value)?) {
+                    Ok(()) | Err(Stop::TargetReached) => {}
+                    Err(stop) => return Err(stop.into()),
+                },
+                Act::HandOver => {
+                    std::fs::write(cx.dir()?.join("model"), number(job).to_string())?;
+                    return cx.trained("model");
+                }
+                Act::Panic => panic!("for the test"),
+            }
+        }
+        Err(obedient(cx))
+    }
+}
+
+fn all_begun(begun: &Receiver<Begun>, count: usize) -> Vec<Begun> {
+    let mut all: Vec<Begun> =
+        (0..count).map(|_| begun.recv_timeout(SAFETY).expect("everybody begins")).collect();
+    all.sort_by_key(|one| one.who);
+    all
+}
+
+/// The first has reached the target and has nothing handed over, the second has reached it later and has.
+fn reach_both(yard: &Trainyard, all: &[Begun]) {
+    let mut changes = yard.subscribe();
+    for (one, value) in all.iter().zip([0.91, 0.95]) {
+        one.show(1, value);
+        until(&mut changes, |event| matches!(event, Event::Reached { .. }));
+    }
+    all[1].act(Act::HandOver);
+    until(&mut changes, |event| matches!(event, Event::HandedOver { .. }));
+}
+
+/// Whose model the contest has made, and whose part is completed.
+fn won_by(yard: &Trainyard, id: JobId) -> (String, usize) {
+    let Outcome::Completed { model: Some(model) } = outcome(yard, id) else { panic!("somebody wins") };
+    let over = job(yard, id);
+    let contest = over.contest().unwrap();
+    let champion = contest.candidates.iter().position(|one| one.outcome().is_some_and(Outcome::is_completed));
+    let model = yard.model(model).unwrap();
+    (std::fs::read_to_string(yard.artifact_path(&model).unwrap()).unwrap(), champion.unwrap())
+}
+
+#[test]
+fn the_first_to_reach_the_target_wins_however_long_it_takes_to_hand_over() {
+    let rig = Rig::new();
+    let (begin, begun) = unbounded();
+    let yard = rig.start(actor(begin));
+    let stall = StallRule { gain: Gain::Performance(score(0.02)), within: Duration::from_secs(20) };
+    let limits = Limits {
+        time: Some(Duration::from_secs(60)),
+        stall: Some(stall),
+        grace: Duration::from_secs(30),
+        ..Limits::default()
+    };
+    let id = start_contest(&yard, CANDIDATES, limited(limits));
+    let all = all_begun(&begun, CANDIDATES);
+    reach_both(&yard, &all);
+    // The third shows nothing and stalls, the fourth gains until the time is over.
+    let mut changes = yard.subscribe();
+    for step in 1..=4_u32 {
+        all[3].show(step.into(), f64::from(step) / 10.0);
+        until(&mut changes, |event| matches!(event, Event::Reported { .. }));
+        rig.clock.advance(Duration::from_secs(15));
+    }
+    let out_of_time = Outcome::TimedOut(TimedOut::Running);
+    until(
+        &mut changes,
+        |event| matches!(event, Event::CandidateEnded { outcome, .. } if *outcome == out_of_time),
+    );
+    rig.clock.advance(Duration::from_secs(29));
+    assert!(!job(&yard, id).is_finished());
+    all[0].act(Act::HandOver);
+    assert_eq!(won_by(&yard, id), ("0".to_owned(), 0));
+    let over = job(&yard, id);
+    let candidates = &over.contest().unwrap().candidates;
+    let rest: Vec<_> = candidates[1..].iter().map(|one| one.outcome().cloned().unwrap()).collect();
+    assert_eq!(rest, [Outcome::Superseded, Outcome::Stalled, out_of_time]);
+    assert_eq!(candidates[0].standing.window.recent(), [score(0.91)], "what it has won with is shown once");
+    drop(all);
+    shut_down(&yard);
+    assert_eq!(rig.dir.attempts(), 1, "what did not win is not kept");
+}
+
+#[test]
+fn when_the_first_to_reach_the_target_panics_the_next_one_wins() {
+    let rig = Rig::new();
+    let (begin, begun) = unbounded();
+    let yard = rig.start(actor(begin));
+    let id = start_contest(&yard, 3, class());
+    let all = all_begun(&begun, 3);
+    reach_both(&yard, &all);
+    assert!(!job(&yard, id).is_finished());
+    all[0].act(Act::Panic);
+    assert_eq!(won_by(&yard, id), ("1".to_owned(), 1));
+    let over = job(&yard, id);
+    let first = over.contest().unwrap().candidates[0].outcome();
+    assert!(matches!(first, Some(Outcome::Failed { .. })), "{first:?}");
+    drop(all);
+    shut_down(&yard);
+}
+
+/// Who holds the win does so after a crash; what another had handed over before it is there still.
+#[test]
+fn the_order_of_reaching_survives_a_crash() {
+    for first_completes in [true, false] {
+        let rig = Rig::new();
+        let (begin, begun) = unbounded();
+        let train = actor(begin);
+        let (journal, faults) = FailingJournal::new(rig.log.holder());
+        let (yard, _) = rig.builder_on(journal).trainer(kind(), train.clone()).start().unwrap();
+        let id = start_contest(&yard, 3, class());
+        let all = all_begun(&begun, 3);
+        reach_both(&yard, &all);
+        faults.fail_next_commit(When::BeforeEffect);
+        let lost = wait(yard.cancel(id, Reason::new("never heard")));
+        assert!(matches!(lost, Err(HandleError::Stopped { .. })), "{lost:?}");
+        drop(all);
+
+        let (yard, report) = rig.builder().trainer(kind(), train).start().unwrap();
+        assert_eq!(report.contests_resumed, 1);
+        let again = all_begun(&begun, 2);
+        assert_eq!([again[0].who, again[1].who], [0, 2], "who has handed over is done");
+        if first_completes {
+            let mut changes = yard.subscribe();
+            again[0].show(1, 0.91);
+            until(&mut changes, |event| matches!(event, Event::Reached { .. }));
+            again[0].act(Act::HandOver);
+            assert_eq!(won_by(&yard, id), ("0".to_owned(), 0));
+        } else {
+            again[0].act(Act::Panic);
+            assert_eq!(won_by(&yard, id), ("1".to_owned(), 1));
+        }
+        drop(again);
+        shut_down(&yard);
+    }
 }

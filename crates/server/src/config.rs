@@ -2,12 +2,17 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use trainyard_cyborgdb::Settings;
+use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
+use trainyard_runtime::Trainer;
 
 use crate::Contestants;
+use crate::GroupPhotos;
+use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
 
 /// What a service is told; everything but the folder has a default.
@@ -22,13 +27,14 @@ use crate::mathfi::MathFiConfig;
 pub struct ServiceConfig {
     data: PathBuf,
     listen: SocketAddr,
-    public_url: Option<String>,
+    public_url: Option<PublicUrl>,
     journal: JournalChoice,
     open_access: OpenAccess,
     indexes_max: usize,
     cyborgdb: Settings,
     memory_mib: u64,
     mathfi: MathFiConfig,
+    heygen: HeyGenConfig,
 }
 
 /// Where the yard keeps its jobs, rules and models.
@@ -66,6 +72,7 @@ impl ServiceConfig {
             cyborgdb: Settings::new(),
             memory_mib: 4_096,
             mathfi: MathFiConfig::new(),
+            heygen: HeyGenConfig::new(),
         }
     }
 
@@ -76,11 +83,21 @@ impl ServiceConfig {
         self
     }
 
-    /// Is reached by clients under this URL. Default: `http://` and the address that is listened on.
+    /// Is reached by clients under this URL. Default: `http://` and the address that is listened on, which must be one
+    /// that clients can use then: not `0.0.0.0` or `[::]`.
+    ///
+    /// ```
+    /// use trainyard_server::ServiceConfig;
+    ///
+    /// # fn main() -> Result<(), trainyard_http::BadPublicUrl> {
+    /// let config = ServiceConfig::new("data").with_public_url("https://train.example.com/".parse()?);
+    /// assert_eq!(config.public_url().map(|url| url.as_str()), Some("https://train.example.com"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn with_public_url(mut self, url: impl Into<String>) -> Self {
-        let url: String = url.into();
-        self.public_url = Some(url.trim_end_matches('/').to_owned());
+    pub fn with_public_url(mut self, url: PublicUrl) -> Self {
+        self.public_url = Some(url);
         self
     }
 
@@ -127,8 +144,8 @@ impl ServiceConfig {
 
     /// The URL clients use, if it was said.
     #[must_use]
-    pub fn public_url(&self) -> Option<&str> {
-        self.public_url.as_deref()
+    pub fn public_url(&self) -> Option<&PublicUrl> {
+        self.public_url.as_ref()
     }
 
     /// Where jobs are kept.
@@ -151,14 +168,24 @@ impl ServiceConfig {
 
     /// The URL that clients use when this is the address, without a slash at its end.
     pub(crate) fn url_at(&self, address: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
+        self.public_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string)
+    }
+
+    /// Whether nobody can tell under which URL clients reach it: on all addresses is on none in particular.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.public_url.is_none() && self.listen.ip().is_unspecified()
     }
 
     pub(crate) fn mathfi_config(&self) -> &MathFiConfig {
         &self.mathfi
     }
 
-    /// Whether anybody could come in whom nobody meant to let in. MathFi's wire asks everybody who they are.
+    pub(crate) fn heygen_config(&self) -> &HeyGenConfig {
+        &self.heygen
+    }
+
+    /// Whether anybody could come in whom nobody meant to let in. MathFi's wire asks everybody who they are, and
+    /// HeyGen's for a key, also when nobody has said which.
     pub(crate) fn is_exposed(&self) -> bool {
         let is_asked = self.cyborgdb.root_key().is_some();
         !is_asked && self.open_access == OpenAccess::Loopback && !self.listen.ip().is_loopback()
@@ -200,7 +227,8 @@ impl ServiceConfig {
         self
     }
 
-    /// Lets each user have so many datasets; beyond, none is made. Default: 1,000.
+    /// Lets each user have so many datasets. Beyond, the oldest goes that has failed, or that has got no data while the
+    /// URL for it was good; while there is none, no more are made. Default: 1,000.
     #[must_use]
     pub fn with_mathfi_datasets_max(mut self, datasets: u64) -> Self {
         self.mathfi.datasets_max = datasets;
@@ -212,6 +240,22 @@ impl ServiceConfig {
     #[must_use]
     pub fn with_mathfi_predictions_max(mut self, predictions: u64) -> Self {
         self.mathfi.predictions_max = predictions;
+        self
+    }
+
+    /// Lets the files of each user take so many bytes: data and rows on their way in, datasets, predictions with their
+    /// results. Who has as much sends no more until some of it is gone; what is made of what is there already is not
+    /// held up. Default: 20 GiB.
+    #[must_use]
+    pub fn with_mathfi_bytes_max(mut self, bytes: u64) -> Self {
+        self.mathfi.bytes_max = bytes;
+        self
+    }
+
+    /// Leaves so many bytes of the disk free: what is sent is refused rather than kept there. Default: 256 MiB.
+    #[must_use]
+    pub fn with_mathfi_free_min(mut self, bytes: u64) -> Self {
+        self.mathfi.free_min = bytes;
         self
     }
 
@@ -269,6 +313,87 @@ impl ServiceConfig {
     }
 }
 
+/// HeyGen.
+impl ServiceConfig {
+    /// How HeyGen's wire behaves. Without a key a random one is made for the data folder, see
+    /// [`Opened::heygen_key`](crate::Opened::heygen_key). Without a key for links they are signed by another one that is
+    /// kept there, and without a public URL that of [`ServiceConfig::with_public_url`] is used.
+    #[must_use]
+    pub fn with_heygen(mut self, settings: trainyard_heygen::Settings) -> Self {
+        self.heygen.settings = settings;
+        self
+    }
+
+    /// Trains so many groups at once, at least 1. Default: 1.
+    #[must_use]
+    pub fn with_heygen_running_max(mut self, trainings: u32) -> Self {
+        self.heygen.running_max = trainings.max(1);
+        self
+    }
+
+    /// How models of groups are trained, and how good one must be; the limits on photos are those of
+    /// [`ServiceConfig::with_heygen_photos`]. Default: [`Order::new`](trainyard_portrait::Order::new).
+    #[must_use]
+    pub fn with_heygen_order(mut self, order: trainyard_portrait::Order) -> Self {
+        self.heygen.order = order;
+        self
+    }
+
+    /// How large photos may be; a look beyond fails. Two are looked at at once. Default: that of
+    /// [`Limits`](trainyard_portrait::Limits).
+    #[must_use]
+    pub fn with_heygen_photos(mut self, limits: trainyard_portrait::Limits) -> Self {
+        self.heygen.photos = limits;
+        self
+    }
+
+    /// Trains groups with another trainer: whatever it hands over is the group's model, and the reason why it does not
+    /// is told to the group's owner. `make` is called once, when the service opens, and is handed what says
+    /// [where photos lie](GroupPhotos::of). Default: [`trainyard_portrait::train_portrait`].
+    #[must_use]
+    pub fn with_heygen_trainer(
+        mut self,
+        make: impl Fn(GroupPhotos) -> Arc<dyn Trainer> + Send + Sync + 'static,
+    ) -> Self {
+        self.heygen.trainer = Some(MakeTrainer(Arc::new(make)));
+        self
+    }
+
+    /// Has at most so many groups; beyond, none is made. Default: 1,000.
+    #[must_use]
+    pub fn with_heygen_groups_max(mut self, groups: u64) -> Self {
+        self.heygen.groups_max = groups;
+        self
+    }
+
+    /// Has at most so many looks in a group; beyond, none is added. Default: 100.
+    #[must_use]
+    pub fn with_heygen_looks_max(mut self, looks: u64) -> Self {
+        self.heygen.looks_max = looks;
+        self
+    }
+
+    /// Keeps so many uploaded images; beyond, the oldest that no look shows goes, and while there is none, no more
+    /// come in. An image stays when its look is deleted, for another look to show it. Default: 10,000.
+    #[must_use]
+    pub fn with_heygen_assets_max(mut self, assets: u64) -> Self {
+        self.heygen.assets_max = assets;
+        self
+    }
+
+    /// How HeyGen's wire behaves.
+    #[must_use]
+    pub fn heygen(&self) -> &trainyard_heygen::Settings {
+        &self.heygen.settings
+    }
+
+    /// How many groups are trained at once.
+    #[must_use]
+    pub fn heygen_running_max(&self) -> u32 {
+        self.heygen.running_max
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,5 +412,20 @@ mod tests {
         assert!(exposed("10.0.0.1:1", open()));
         assert!(!exposed("0.0.0.0:1", keyed()));
         assert!(!exposed("0.0.0.0:1", open().with_open_access(OpenAccess::Anywhere)));
+    }
+
+    #[test]
+    fn all_addresses_want_a_public_url() {
+        let at = |listen: &str| ServiceConfig::new("data").with_listen(listen.parse().unwrap());
+        for all in ["0.0.0.0:80", "[::]:80"] {
+            assert!(at(all).is_nowhere(), "{all}");
+            let public = at(all).with_public_url("https://train.example.com/a/".parse().unwrap());
+            assert!(!public.is_nowhere(), "{all}");
+            assert_eq!(public.url_at(all.parse().unwrap()), "https://train.example.com/a");
+        }
+        for one in ["127.0.0.1:80", "[::1]:80", "10.0.0.1:80"] {
+            assert!(!at(one).is_nowhere(), "{one}");
+            assert_eq!(at(one).url_at(one.parse().unwrap()), format!("http://{one}"));
+        }
     }
 }

@@ -20,6 +20,16 @@ pub enum OpenError {
         /// The address that was to be listened on.
         listen: SocketAddr,
     },
+    /// It listens on all addresses, and nobody said under which URL clients reach it: what it builds of its own address
+    /// would be of no use to them.
+    #[error(
+        "{listen} stands for all addresses, which is none that clients can be told: say under which URL they reach it \
+         (--public-url), or listen on one address"
+    )]
+    NoUrl {
+        /// The address that was to be listened on.
+        listen: SocketAddr,
+    },
     /// Another process has the data folder.
     #[error("the data folder {} is in use by {holder}", folder.display())]
     InUse {
@@ -42,6 +52,9 @@ pub enum OpenError {
     /// What is kept of MathFi's users, datasets and predictions cannot be used.
     #[error("could not open the datasets")]
     Datasets(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is kept of HeyGen's assets, groups and looks cannot be used.
+    #[error("could not open the photos")]
+    Photos(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] trainyard_journal::JournalError),
@@ -65,5 +78,9 @@ pub enum OpenError {
 impl OpenError {
     pub(crate) fn books(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Datasets(Box::new(error))
+    }
+
+    pub(crate) fn album(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Photos(Box::new(error))
     }
 }

@@ -12,14 +12,26 @@ pub struct Greeting {
     pub(crate) placeholder: Option<String>,
     /// Who may log in.
     pub(crate) users: Vec<String>,
+    /// What stands for HeyGen's key.
+    pub(crate) heygen_placeholder: String,
+}
+
+impl Greeting {
+    /// Has this stand for HeyGen's key in the lines to copy, such as the name of the environment variable it is in.
+    /// Default: a command that reads the file with the key that was made, or `$HEYGEN_KEY` when one is configured.
+    #[must_use]
+    pub fn with_heygen_placeholder(mut self, placeholder: impl Into<String>) -> Self {
+        self.heygen_placeholder = placeholder.into();
+        self
+    }
 }
 
 impl fmt::Display for Greeting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, data, placeholder, users } = self;
+        let Self { url, data, placeholder, users, heygen_placeholder } = self;
         writeln!(
             f,
-            "listening on {url} (CyborgDB under /v1, MathFi under /api), data in {}",
+            "listening on {url} (CyborgDB under /v1, MathFi under /api, HeyGen under /v2 and /v1/asset), data in {}",
             data.display()
         )?;
         let header = match placeholder {
@@ -41,6 +53,7 @@ impl fmt::Display for Greeting {
         let more = users.len().saturating_sub(USERS_SHOWN_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         writeln!(f, "MathFi's users: {shown}{more}")?;
+        writeln!(f, "HeyGen's credentials: callers must show its key in X-Api-Key")?;
         let user = users.first().map_or("NAME", String::as_str);
         let login = serde_json::json!({ "username": user, "password": "PASSWORD" });
         writeln!(f, "try it:")?;
@@ -50,7 +63,8 @@ impl fmt::Display for Greeting {
             "  curl {url}/v1/indexes/create{header} -H 'Content-Type: application/json' -d '{body}'"
         )?;
         writeln!(f, "  curl {url}/v1/indexes/training-status{header}")?;
-        write!(f, "  curl {url}/api/login -H 'Content-Type: application/json' -d '{login}'")
+        writeln!(f, "  curl {url}/api/login -H 'Content-Type: application/json' -d '{login}'")?;
+        write!(f, "  curl {url}/v2/avatar_group.list -H \"X-Api-Key: {heygen_placeholder}\"")
     }
 }
 
@@ -64,13 +78,17 @@ mod tests {
     fn it_has_lines_to_copy() {
         let url = "http://127.0.0.1:8000".to_owned();
         let users = ["a@example.com", "b", "c", "d", "e"].map(str::to_owned).into();
-        let open = Greeting { url, data: "data".into(), placeholder: None, users };
+        let heygen_placeholder = "$(cat key)".to_owned();
+        let open = Greeting { url, data: "data".into(), placeholder: None, users, heygen_placeholder };
         let text = open.to_string();
-        assert_eq!(text.lines().filter(|line| line.starts_with("  curl ")).count(), 4);
+        assert_eq!(text.lines().filter(|line| line.starts_with("  curl ")).count(), 5);
         assert!(!text.contains("X-API-Key"));
         assert!(text.contains("users: a@example.com, b, c and 2 more"), "{text}");
         assert!(text.contains(r#""username":"a@example.com""#), "{text}");
+        assert!(text.contains(r#"-H "X-Api-Key: $(cat key)""#), "{text}");
+        let open = open.with_heygen_placeholder("$HERE");
         let text = Greeting { placeholder: Some("$KEY".to_owned()), ..open }.to_string();
+        assert!(text.contains(r#"-H "X-Api-Key: $HERE""#), "{text}");
         assert_eq!(text.lines().filter(|line| line.contains(r#"-H "X-API-Key: $KEY""#)).count(), 2);
     }
 }

@@ -29,13 +29,10 @@ pub(crate) struct Incoming {
 struct Place(Arc<AtomicUsize>);
 
 impl Inbox {
-    /// Makes the folder, and clears what was on its way.
+    /// Makes the folder, and clears what was on its way. What else lies in it stays.
     pub(crate) fn open(folder: PathBuf, places: usize) -> io::Result<Self> {
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
         fs::create_dir_all(&folder)?;
+        clear(&folder, |_, name| is_id(name))?;
         sync_folder_of(&folder)?;
         Ok(Self { folder, taken: Arc::default(), places })
     }
@@ -115,17 +112,47 @@ impl Drop for Place {
     }
 }
 
-/// Clears away all files in a folder that are none of these; says how many.
+/// Clears away all files in a folder that are named as ours, `<uuid>.<ending>`, and are none of these; says how many.
+/// Folders, and files of other names, are somebody else's.
 pub(crate) fn clear_all_but(folder: &Path, known: &BTreeSet<PathBuf>) -> io::Result<usize> {
+    clear(folder, |path, name| ending(name).is_some() && !known.contains(path))
+}
+
+/// Clears away the files in a folder that this is true of; says how many.
+pub(crate) fn clear(folder: &Path, is_stray: impl Fn(&Path, &str) -> bool) -> io::Result<usize> {
     let mut cleared = 0;
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if !known.contains(&path) {
+    for (path, name) in files(folder)? {
+        if is_stray(&path, &name) {
             fs::remove_file(&path)?;
             cleared += 1;
         }
     }
     Ok(cleared)
+}
+
+/// The files in a folder, with their names. What is no file is passed over, as is a name that is no text.
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            files.push((entry.path(), name));
+        }
+    }
+    Ok(files)
+}
+
+/// What comes after the id in a name that is `<uuid>.<ending>`.
+pub(crate) fn ending(name: &str) -> Option<&str> {
+    let (id, ending) = name.split_once('.')?;
+    is_id(id).then_some(ending)
+}
+
+/// Whether it is written as we write ids.
+fn is_id(name: &str) -> bool {
+    Uuid::try_parse(name).is_ok_and(|id| id.to_string() == name)
 }
 
 /// Makes it durable that a file has its name.
@@ -202,16 +229,27 @@ mod tests {
         let mut incoming = inbox(folder.path(), 1).begin().unwrap().unwrap();
         incoming.write_all(b"ha").unwrap();
         std::mem::forget(incoming); // as a crash does
+        fs::create_dir(folder.path().join("incoming/lost+found")).unwrap();
         drop(inbox(folder.path(), 1));
-        assert!(names(&folder.path().join("incoming")).is_empty());
+        assert_eq!(names(&folder.path().join("incoming")), ["lost+found"]);
         let kept = folder.path().join("kept");
         fs::create_dir(&kept).unwrap();
-        for name in ["1", "2", "3"] {
+        let ours = [1, 2, 3].map(|n| format!("{}.table", Uuid::from_u128(n)));
+        let theirs = [
+            "note.txt".to_owned(),
+            Uuid::from_u128(4).to_string(),
+            format!("{}.a", Uuid::from_u128(0xAB)).to_uppercase(),
+        ];
+        for name in ours.iter().chain(&theirs) {
             fs::write(kept.join(name), "x").unwrap();
         }
-        let known = BTreeSet::from([kept.join("2")]);
+        fs::create_dir(kept.join("lost+found")).unwrap();
+        fs::create_dir(kept.join(format!("{}.csv", Uuid::from_u128(5)))).unwrap();
+        let known = BTreeSet::from([kept.join(&ours[1])]);
         assert_eq!(clear_all_but(&kept, &known).unwrap(), 2);
-        assert_eq!(names(&kept), ["2"]);
+        let left = names(&kept);
+        assert_eq!(left.len(), theirs.len() + 3, "{left:?}");
+        assert!(theirs.iter().chain([&ours[1]]).all(|name| left.contains(name)), "{left:?}");
         assert_eq!(clear_all_but(&kept, &known).unwrap(), 0);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) fn fill(bytes: &mut [u8]) {
 }
 
 fn read(text: &str) -> Option<Secret> {
+    // An editor may have ended the line.
+    let text = text.trim();
     let is_key = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_key.then(|| Secret::new(text).ok())?
 }
@@ -69,7 +71,9 @@ mod tests {
         }
         let other = kept_key(&folder.path().join("other.key")).unwrap();
         assert_ne!(made.expose(), other.expose());
-        for damaged in ["", "0123", &"x".repeat(DIGITS)] {
+        fs::write(&path, format!("{}\r\n", made.expose())).unwrap();
+        assert_eq!(kept_key(&path).unwrap().expose(), made.expose(), "an editor has ended the line");
+        for damaged in ["", "0123", &"x".repeat(DIGITS), &format!("{0}\n{0}", made.expose())] {
             fs::write(&path, damaged).unwrap();
             assert_eq!(kept_key(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
         }

@@ -2,9 +2,10 @@
 //!
 //! [`Service::open`] takes a data folder and serves, under `/v1`, CyborgDB's wire format over real vector
 //! indexes: [`trainyard_cyborgdb`] speaks, and [`trainyard_ivf`] stores, searches and trains. Under `/api` it serves
-//! MathFi's over real tables: [`trainyard_mathfi`] speaks, and the algorithms of [`trainyard_tabular`] compete. One
-//! [yard](trainyard_runtime::Trainyard) says which training runs when. All of it is durable: a process that is
-//! killed in the middle of a training goes on with it when it is started again.
+//! MathFi's over real tables: [`trainyard_mathfi`] speaks, and the algorithms of [`trainyard_tabular`] compete. Under
+//! `/v2` and `/v1/asset` it serves HeyGen's over real photos: [`trainyard_heygen`] speaks, and [`trainyard_portrait`]
+//! trains a model for each group. One [yard](trainyard_runtime::Trainyard) says which training runs when. All of it is
+//! durable: a process that is killed in the middle of a training goes on with it when it is started again.
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,21 +35,30 @@
 //! | `cyborgdb/indexes/` | their vectors, a file `<uuid>.sqlite` per index |
 //! | `mathfi/catalog.sqlite` | users, datasets, predictions; of passwords, hashes |
 //! | `mathfi/signing.key` | what tokens and URLs are signed with |
+//! | `mathfi/kept` | names of files that were there before the catalogue was, and are left alone; seldom there |
 //! | `mathfi/incoming/` | files on their way in; cleared at every start |
 //! | `mathfi/datasets/` | tables, a file `<uuid>.table` per dataset |
 //! | `mathfi/predictions/` | results, a file `<uuid>.result` per prediction |
+//! | `heygen/catalog.sqlite` | which assets, groups and looks there are |
+//! | `heygen/link.key` | what links to pictures are signed with |
+//! | `heygen/api.key` | the key that clients show, when none is configured |
+//! | `heygen/incoming/` | files on their way in; cleared at every start |
+//! | `heygen/assets/` | images, a file `<uuid>.png` or `<uuid>.jpg` per asset |
 
 mod config;
 mod cyborgdb;
 mod ending;
 mod error;
 mod greeting;
+mod heygen;
 mod incoming;
+mod keeping;
 mod key;
 mod lock;
 mod mathfi;
 mod news;
 mod opened;
+mod records;
 mod service;
 mod terminal;
 mod watch;
@@ -57,6 +67,7 @@ pub use crate::config::{JournalChoice, OpenAccess, ServiceConfig};
 pub use crate::ending::Ending;
 pub use crate::error::OpenError;
 pub use crate::greeting::Greeting;
+pub use crate::heygen::{GroupPhoto, GroupPhotos};
 pub use crate::mathfi::{Contestants, FirstUser, UnknownAlgorithm};
 pub use crate::news::News;
 pub use crate::opened::{Closed, Opened};

@@ -31,6 +31,10 @@ pub(crate) enum What {
     Data(Outcome),
     /// Of a prediction: it is made, or is not.
     Prediction(Outcome),
+    /// Of a group of photos: it is trained.
+    Portrait { quality: Option<Score> },
+    /// Of a photo: it can be trained on, or cannot.
+    Look(Outcome),
     /// Of any: it was cut short.
     GoesOnLater(String),
 }
@@ -60,6 +64,8 @@ impl News {
             | What::Unwon(_)
             | What::Data(_)
             | What::Prediction(_)
+            | What::Portrait { .. }
+            | What::Look(_)
             | What::GoesOnLater(_) => false,
         }
     }
@@ -109,6 +115,12 @@ impl fmt::Display for News {
             What::Data(outcome) => write!(f, "the data of {name:?} is not ready: {outcome}"),
             What::Prediction(Outcome::Completed { .. }) => write!(f, "prediction {name} is made"),
             What::Prediction(outcome) => write!(f, "prediction {name} is not made: {outcome}"),
+            What::Portrait { quality } => {
+                write!(f, "trained {name:?}")?;
+                quality.map_or(Ok(()), |quality| write!(f, ": quality {:.3}", quality.get()))
+            }
+            What::Look(Outcome::Completed { .. }) => write!(f, "the photo {name:?} can be trained on"),
+            What::Look(outcome) => write!(f, "the photo {name:?} cannot be trained on: {outcome}"),
             What::GoesOnLater(reason) => write!(f, "training {name:?} goes on later: {reason}"),
         }
     }

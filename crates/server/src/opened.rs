@@ -3,6 +3,7 @@
 use std::fmt;
 
 use trainyard_cyborgdb::Resynced;
+use trainyard_http::secret::Secret;
 use trainyard_runtime::{OpenReport, ShutdownReport};
 
 use crate::FirstUser;
@@ -21,9 +22,15 @@ pub struct Opened {
     pub cleared: usize,
     /// Datasets and predictions of MathFi's that had no job any more, and have got one again.
     pub resumed: usize,
+    /// Looks of HeyGen's that had no job any more, and have got one again.
+    pub looks_resumed: usize,
     /// The user that was made for MathFi's wire, since none is configured and there was none. Not in the text that
-    /// this makes: show it to whoever may log in.
+    /// this makes: show it to whoever may log in, and say so to [`Service::first_user_told`](crate::Service::first_user_told).
     pub first_user: Option<FirstUser>,
+    /// The key that was made for HeyGen's wire, since none is configured, until it was
+    /// [told](crate::Service::heygen_key_told). Not in the text that this makes: show it to whoever may come in. It
+    /// lies in `heygen/api.key` in the data folder.
+    pub heygen_key: Option<Secret>,
 }
 
 /// What was left behind when a service was shut down.
@@ -49,6 +56,9 @@ impl fmt::Display for Opened {
         }
         if self.resumed > 0 {
             write!(f, "\n{} datasets and predictions are put in line again", self.resumed)?;
+        }
+        if self.looks_resumed > 0 {
+            write!(f, "\n{} photos are put in line again", self.looks_resumed)?;
         }
         Ok(())
     }

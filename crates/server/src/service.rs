@@ -1,4 +1,4 @@
-//! The whole thing: journal, yard, indexes, datasets, adapters and listener, opened and closed in order.
+//! The whole thing: journal, yard, indexes, datasets, photos, adapters and listener, opened and closed in order.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use trainyard_core::{Class, QueueSettings, Resource, Resources};
 use trainyard_cyborgdb::Resynced;
-use trainyard_http::{Mounts, RunningServer, Server, ServerConfig};
+use trainyard_http::{Mounts, PublicUrl, RunningServer, Server, ServerConfig};
 use trainyard_journal::MemoryJournal;
 use trainyard_runtime::{Builder, ShutdownReport, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
 use crate::cyborgdb::{self, IndexTrainer, Shelf, ShelfError};
+use crate::heygen::{self, Album, MADE_KEY};
 use crate::lock::FolderLock;
-use crate::mathfi::{self, BESIDE_MAX, Books, Serving};
+use crate::mathfi::{self, Books};
 use crate::watch::Watch;
 use crate::{Closed, Ending, Greeting, JournalChoice, OpenError, Opened, ServiceConfig};
 
@@ -32,17 +33,19 @@ pub struct Service {
     data: PathBuf,
     asks_for_key: bool,
     users: Vec<String>,
+    heygen_placeholder: String,
     lock: FolderLock,
 }
 
 /// The listener. Dropped, it stops abruptly; nobody is served any more when that returns.
 struct Door(Option<RunningServer>);
 
-/// The yard, the indexes and the datasets. Dropped, it stops them and waits for nothing.
+/// The yard, the indexes, the datasets and the photos. Dropped, it stops them and waits for nothing.
 struct House {
     yard: Trainyard,
     shelf: Arc<Shelf>,
     books: Arc<Books>,
+    album: Arc<Album>,
 }
 
 /// What the house has let callers into.
@@ -51,6 +54,7 @@ struct Serves {
     helpers: Vec<JoinHandle<()>>,
     indexes: Resynced,
     resumed: usize,
+    looks_resumed: usize,
 }
 
 /// So many trainings may wait; each is durable, also when whoever asked for it has hung up.
@@ -65,6 +69,9 @@ impl Service {
         if config.is_exposed() {
             return Err(OpenError::Exposed { listen: config.listen() });
         }
+        if config.is_nowhere() {
+            return Err(OpenError::NoUrl { listen: config.listen() });
+        }
         let data = config.data();
         let lock = FolderLock::open(data)?;
         let (shelf, cleared) = Shelf::open(&data.join("cyborgdb"), config.indexes_max()).map_err(catalog)?;
@@ -72,12 +79,16 @@ impl Service {
         let opened = Books::open(&data.join("mathfi"), config.mathfi_config(), config.memory_mib());
         let (books, first_user) = opened.map_err(OpenError::books)?;
         let books = Arc::new(books);
+        let opened = Album::open(&data.join("heygen"), config.heygen_config());
+        let (album, heygen_key) = opened.map_err(OpenError::album)?;
+        let album = Arc::new(album);
         let settings = config.cyborgdb();
         let class = settings.class();
 
         let builder =
             Trainyard::builder(data).trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
-        let builder = capacity(mathfi::trainers(builder, &books, config.mathfi_config()), &config);
+        let builder = mathfi::trainers(builder, &books, config.mathfi_config());
+        let builder = capacity(heygen::trainers(builder, &album, config.heygen_config()), &config);
         let (builder, journal) = match config.journal() {
             JournalChoice::Sqlite => {
                 let (journal, opened) = SqliteJournal::open(data.join("yard.sqlite"), &SqliteOptions::new())?;
@@ -89,12 +100,14 @@ impl Service {
         let one_at_a_time =
             QueueSettings { running_max: Some(1), waiting_max: WAITING_MAX, ..QueueSettings::default() };
         let queues = mathfi::queues(&books, config.mathfi_config(), WAITING_MAX);
-        for (queue, settings) in queues.into_iter().chain([(class.queue.clone(), one_at_a_time)]) {
+        let portraits = heygen::queues(&album, config.heygen_config(), WAITING_MAX);
+        let indexes = [(class.queue.clone(), one_at_a_time)];
+        for (queue, settings) in queues.into_iter().chain(portraits).chain(indexes) {
             yard.configure_queue(queue, settings).wait()?;
         }
 
-        let house = House { yard, shelf, books };
-        let Serves { server, helpers, indexes, resumed } = match house.serve(&config) {
+        let house = House { yard, shelf, books, album };
+        let Serves { server, helpers, indexes, resumed, looks_resumed } = match house.serve(&config) {
             Ok(serves) => serves,
             Err(error) => {
                 // So that the folder can be opened again when this returns.
@@ -108,17 +121,27 @@ impl Service {
             data: data.to_owned(),
             asks_for_key: settings.root_key().is_some(),
             users: house.books.users.names().map(str::to_owned).collect(),
+            heygen_placeholder: match house.album.made_key {
+                Some(_) => format!("$(cat '{}')", data.join("heygen").join(MADE_KEY).display()),
+                None => "$HEYGEN_KEY".to_owned(),
+            },
             door: Door(Some(server)),
             house,
             helpers,
             local_addr,
             lock,
         };
-        if first_user.is_some() {
-            // Not before: had something failed on the way here, nobody would have heard the password.
-            service.house.books.catalog.tell_users().map_err(OpenError::books)?;
-        }
-        Ok((service, Opened { journal, yard: report, indexes, cleared, resumed, first_user }))
+        let opened = Opened {
+            journal,
+            yard: report,
+            indexes,
+            cleared,
+            resumed,
+            looks_resumed,
+            first_user,
+            heygen_key,
+        };
+        Ok((service, opened))
     }
 
     /// Stops: new connections are refused, running trainings write a checkpoint and go on at the next start, callers
@@ -139,6 +162,23 @@ impl Service {
         drop(house);
         drop(lock);
         closed
+    }
+
+    /// Says that [`Opened::first_user`] was shown to whoever may log in. Until then each open makes another password, for
+    /// nobody may have seen the one before.
+    ///
+    /// # Errors
+    /// [`OpenError::Datasets`] when that cannot be noted: then the next open makes another one.
+    pub fn first_user_told(&self) -> Result<(), OpenError> {
+        self.house.books.catalog.tell_users().map_err(OpenError::books)
+    }
+
+    /// Says that [`Opened::heygen_key`] was shown to whoever may come in. Until then each open hands it out.
+    ///
+    /// # Errors
+    /// [`OpenError::Photos`] when that cannot be noted: then the next open hands it out again.
+    pub fn heygen_key_told(&self) -> Result<(), OpenError> {
+        self.house.album.catalog.tell_key(true).map_err(OpenError::album)
     }
 
     /// The address that is listened on.
@@ -164,7 +204,13 @@ impl Service {
     #[must_use]
     pub fn greeting(&self, placeholder: &str) -> Greeting {
         let placeholder = self.asks_for_key.then(|| placeholder.to_owned());
-        Greeting { url: self.url.clone(), data: self.data.clone(), placeholder, users: self.users.clone() }
+        Greeting {
+            url: self.url.clone(),
+            data: self.data.clone(),
+            placeholder,
+            users: self.users.clone(),
+            heygen_placeholder: self.heygen_placeholder.clone(),
+        }
     }
 
     /// Tells when the yard has stopped: because its journal failed, or because the service was shut down. The service
@@ -176,7 +222,7 @@ impl Service {
     /// Every training from now on, to be shown. It ends when the service does.
     #[must_use]
     pub fn watch(&self) -> Watch {
-        Watch::new(&self.house.yard, &self.house.books)
+        Watch::new(&self.house.yard, &self.house.books, &self.house.album)
     }
 }
 
@@ -197,15 +243,22 @@ impl Drop for Door {
 impl House {
     /// Makes the yard agree with what there is, and lets callers in.
     fn serve(&self, config: &ServiceConfig) -> Result<Serves, OpenError> {
-        let Self { yard, shelf, books } = self;
+        let Self { yard, shelf, books, album } = self;
         let (indexes_mount, adopting, indexes) = cyborgdb::serve(shelf, yard, config.cyborgdb())?;
-        let Serving { adapter, mounts, keeping, resumed } =
+        let contests: mathfi::Serving =
             mathfi::serve(books, yard, config.mathfi_config(), config.public_url())?;
-        let mounts = mounts.into_iter().chain([indexes_mount]).try_fold(Mounts::new(), Mounts::with);
+        let portraits: heygen::Serving =
+            heygen::serve(album, yard, config.heygen_config(), config.public_url().map(PublicUrl::as_str))?;
+        let mut mounts = contests.mounts.into_iter().chain(portraits.mounts).chain([indexes_mount]);
+        let mounts = mounts.try_fold(Mounts::new(), Mounts::with);
         let mounts = mounts.expect("each prefix is there once");
         let server = Server::start(ServerConfig::new(config.listen()), mounts)?;
-        adapter.listen_at(&config.url_at(server.local_addr()));
-        Ok(Serves { server, helpers: vec![adopting, keeping], indexes, resumed })
+        let url = config.url_at(server.local_addr());
+        contests.adapter.listen_at(&url);
+        portraits.adapter.listen_at(&url);
+        let helpers = vec![adopting, contests.keeping, portraits.keeping];
+        let (resumed, looks_resumed) = (contests.resumed, portraits.resumed);
+        Ok(Serves { server, helpers, indexes, resumed, looks_resumed })
     }
 
     /// Tells everybody to stop, and waits until the journal is closed; `None` when it was already.
@@ -238,7 +291,10 @@ fn capacity(builder: Builder, config: &ServiceConfig) -> Builder {
     let slots = |class: &Class| class.resources.amount(Resources::SLOT).max(1);
     let mathfi = config.mathfi_config();
     let contests = slots(mathfi.settings.class()).saturating_mul(u64::from(mathfi.running_max));
-    let slots = slots(config.cyborgdb().class()) + contests + u64::from(BESIDE_MAX);
+    let heygen = config.heygen_config();
+    let portraits = slots(heygen.settings.class()).saturating_mul(u64::from(heygen.running_max));
+    let beside = u64::from(mathfi::BESIDE_MAX) + u64::from(heygen::BESIDE_MAX);
+    let slots = slots(config.cyborgdb().class()) + contests + portraits + beside;
     let memory = Resource::new(MEMORY_MIB).expect("a short word is a resource");
     let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let all = usize::try_from(slots).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use trainyard_core::port::Change;
-use trainyard_core::{Event, Fact, Job, JobId, Metric, ModelId, Outcome};
+use trainyard_core::{Event, Fact, Job, JobId, Metric, ModelId, Outcome, Score};
 use trainyard_cyborgdb::{N_LISTS, TrainParameters};
+use trainyard_heygen::{GroupId, LookId};
 use trainyard_mathfi::DatasetId;
 use trainyard_runtime::{Subscription, Trainyard};
 
 use crate::News;
+use crate::heygen::{Album, Check};
 use crate::mathfi::{Books, Work};
 use crate::news::{Standing, What};
 
@@ -19,6 +21,7 @@ use crate::news::{Standing, What};
 pub struct Watch {
     yard: Trainyard,
     books: Arc<Books>,
+    album: Arc<Album>,
     changes: Subscription,
 }
 
@@ -27,11 +30,14 @@ enum About {
     Index { name: String },
     Contest(DatasetId),
     Work(Work),
+    Portrait(GroupId),
+    Look(LookId),
 }
 
 impl Watch {
-    pub(crate) fn new(yard: &Trainyard, books: &Arc<Books>) -> Self {
-        Self { yard: yard.clone(), books: Arc::clone(books), changes: yard.subscribe() }
+    pub(crate) fn new(yard: &Trainyard, books: &Arc<Books>, album: &Arc<Album>) -> Self {
+        let (books, album) = (Arc::clone(books), Arc::clone(album));
+        Self { yard: yard.clone(), books, album, changes: yard.subscribe() }
     }
 
     fn news(&self, fact: &Fact) -> Option<News> {
@@ -43,6 +49,8 @@ impl Watch {
                 About::Index { name } => name,
                 About::Contest(id) => self.dataset(id),
                 About::Work(work) => self.name(work),
+                About::Portrait(id) => self.group(id),
+                About::Look(id) => self.look(id),
             };
             return Some(News::new(name, What::GoesOnLater(reason.to_string())));
         }
@@ -81,6 +89,18 @@ impl Watch {
             About::Work(work @ Work::Predict(_)) => {
                 News::new(self.name(work), What::Prediction(outcome.clone()))
             }
+            About::Portrait(id) => {
+                let what = match outcome {
+                    Outcome::Completed { model } => What::Portrait { quality: self.quality(*model) },
+                    Outcome::TimedOut(_)
+                    | Outcome::Stalled
+                    | Outcome::Cancelled { .. }
+                    | Outcome::Failed { .. }
+                    | Outcome::Superseded => What::Ended(outcome.clone()),
+                };
+                News::new(self.group(id), what)
+            }
+            About::Look(id) => News::new(self.look(id), What::Look(outcome.clone())),
         }
     }
 
@@ -94,6 +114,12 @@ impl Watch {
         }
         if let Some(work) = Work::of(&subject) {
             return About::Work(work);
+        }
+        if let Some(group) = GroupId::of(&subject) {
+            return About::Portrait(group);
+        }
+        if let Some(Check(look)) = Check::of(&subject) {
+            return About::Look(look);
         }
         let parameters = TrainParameters::from_bytes(parameters.as_bytes());
         let name = parameters.map_or_else(|_| subject.to_string(), |parameters| parameters.index_name);
@@ -110,6 +136,21 @@ impl Watch {
     fn dataset(&self, id: DatasetId) -> String {
         let found = self.books.catalog.dataset(id).ok().flatten();
         found.map_or_else(|| id.to_string(), |dataset| dataset.name)
+    }
+
+    fn group(&self, id: GroupId) -> String {
+        let found = self.album.catalog.group(id).ok().flatten();
+        found.map_or_else(|| id.to_string(), |group| group.name)
+    }
+
+    fn look(&self, id: LookId) -> String {
+        let found = self.album.catalog.look(id).ok().flatten();
+        found.map_or_else(|| id.to_string(), |look| look.name)
+    }
+
+    fn quality(&self, model: Option<ModelId>) -> Option<Score> {
+        let name = Metric::new(QUALITY).ok()?;
+        self.yard.read(|yard| yard.model(model?)?.metrics.get(&name).copied())
     }
 
     fn standings(&self, job: JobId) -> Option<Vec<Standing>> {
@@ -141,7 +182,8 @@ impl Iterator for Watch {
                 Change::Progressed { job, progress } => match self.about(job) {
                     About::Index { name } => Some(News::new(name, What::Stands(progress))),
                     // Of these, what is durable is told.
-                    About::Contest(_) | About::Work(_) => None,
+                    About::Contest(_) | About::Work(_) | About::Look(_) => None,
+                    About::Portrait(id) => Some(News::new(self.group(id), What::Stands(progress))),
                 },
                 Change::Missed { .. } => None,
             };
@@ -157,3 +199,6 @@ impl fmt::Debug for Watch {
         f.debug_struct("Watch").finish_non_exhaustive()
     }
 }
+
+/// As trainers of portraits call it.
+const QUALITY: &str = "quality";

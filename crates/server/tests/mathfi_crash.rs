@@ -5,7 +5,9 @@ mod support;
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +16,41 @@ use support::serving::{self, Serving};
 use support::steady::{Gate, STEPS, WAITS_AT, contestants};
 use support::until;
 use trainyard_http::secret::Secret;
-use trainyard_server::ServiceConfig;
+use trainyard_server::{Contestants, ServiceConfig};
+use trainyard_tabular::made;
 
 /// Nothing, unless this binary was started as [`Serving`]: then a server whose gate opens at the first line it hears.
 #[test]
 fn child() {
     let Some(folder) = serving::folder() else { return };
+    if folder.join(NARROW).exists() && std::env::var_os(NARROW).is_none() {
+        panic!("{}", narrowed().exec());
+    }
     let gate = Arc::new(Gate::default());
+    let is_real = folder.join(REAL).exists();
+    let contestants = if is_real { Contestants::standard() } else { contestants(&gate) };
     let config = ServiceConfig::new(folder)
         .with_listen(SocketAddr::from(([127, 0, 0, 1], 0)))
         .with_mathfi_user("a", Secret::new("s3cret").unwrap())
-        .with_mathfi_contestants(contestants(&gate))
+        .with_mathfi_contestants(contestants)
         .with_mathfi_checkpoint_every(Duration::ZERO);
     serving::serve(config, move |_| gate.open());
+}
+
+/// A file of this name in its folder: no file of the server's may grow beyond some MiB, as if the disk were full.
+const NARROW: &str = "narrow";
+
+/// A file of this name in its folder: all algorithms are real ones.
+const REAL: &str = "real";
+
+/// This process again, with that bound.
+fn narrowed() -> Command {
+    let mut shell = Command::new("sh");
+    // 16,384 blocks: 8 or 16 MiB. Ignored, the signal becomes an error of the write.
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 16384; exec \"$0\" \"$@\""]);
+    shell.arg(std::env::current_exe().expect("this binary is a file"));
+    shell.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(NARROW, "1");
+    shell
 }
 
 fn start(folder: &Path) -> (Serving, Caller) {
@@ -85,6 +109,92 @@ fn a_killed_contest_goes_on_and_has_one_champion() {
 }
 
 #[test]
+fn a_killed_contest_is_won_by_a_real_algorithm() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(REAL), "").unwrap();
+    let (mut serving, caller) = start(folder.path());
+    // On this set nobody is good at first, and one is never good.
+    let mut csv = Vec::new();
+    made::crossing(1, 6_000).write_csv(&mut csv).unwrap();
+    let csv = String::from_utf8(csv).unwrap();
+    let dataset = caller.ready("crossing", &csv);
+    let training = caller.train(&dataset, 0.8);
+    let shown = |progress: &serde_json::Value| -> Vec<usize> {
+        let jobs = progress["jobs"].as_array().unwrap().iter();
+        jobs.map(|job| job["recentPerformances"].as_array().unwrap().len()).collect()
+    };
+    let mut before = serde_json::Value::Null;
+    until("somebody has shown a second result", || {
+        before = caller.progress(&training);
+        assert!(matches!(before["status"].as_str(), Some("RUNNING" | "PENDING")), "{before}");
+        shown(&before).into_iter().any(|count| count >= 2)
+    });
+    serving.process.kill().unwrap();
+    drop(serving);
+
+    let (mut serving, _) = start(folder.path());
+    assert!(serving.opened.contains("interrupted and requeued"), "{} after {before}", serving.opened);
+    let caller = caller.at(&serving.url);
+    until("it is won", || {
+        let progress = caller.progress(&training);
+        assert!(matches!(progress["status"].as_str(), Some("RUNNING" | "COMPLETED")), "{progress}");
+        for (was, is) in before["jobs"].as_array().unwrap().iter().zip(progress["jobs"].as_array().unwrap()) {
+            assert_eq!(was["trainingJobKey"], is["trainingJobKey"]);
+            assert!(was["status"] != "RUNNING" || is["status"] != "PENDING", "{was} became {is}");
+            if !matches!(was["status"].as_str(), Some("RUNNING" | "PENDING")) {
+                assert_eq!(was, is, "what has ended stays as it was");
+            }
+        }
+        let counts = shown(&before).into_iter().zip(shown(&progress));
+        assert!(counts.into_iter().all(|(was, is)| was <= is), "{progress} after {before}");
+        before = progress;
+        before["status"] == "COMPLETED"
+    });
+    check_won(&caller.progress(&training));
+    let model = text(&caller.training(&training)["modelKey"]);
+    let few: String = csv.lines().take(21).map(|line| format!("{line}\n")).collect();
+    let result = caller.result(&caller.predict(&model, &without_class(&few)));
+    assert_eq!(result.lines().count(), 21);
+    serving.stop();
+}
+
+#[test]
+fn a_full_disk_refuses_a_file_and_takes_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(NARROW), "").unwrap();
+    let (mut serving, caller) = start(folder.path());
+    let created = caller.create("large");
+    let (_, path) = created.upload_url.split_at(serving.url.len());
+    let address = serving.url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    let reading = std::thread::spawn(move || {
+        let (mut said, mut piece) = (Vec::new(), [0; 256]);
+        while !said.windows(2).any(|end| end == b"\r\n") {
+            let length = reader.read(&mut piece).expect("an answer");
+            assert!(length > 0, "it closed without one");
+            said.extend_from_slice(&piece[..length]);
+        }
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let head = format!("PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", 64 << 20);
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    // Whoever has answered need not take the rest.
+    let _ = std::io::copy(&mut Rows::new(64 << 20), &mut stream);
+    let said = reading.join().unwrap();
+    assert!(said.starts_with("HTTP/1.1 507"), "{said}");
+    drop(stream);
+    let incoming = folder.path().join("mathfi/incoming");
+    until("nothing is left of it", || std::fs::read_dir(&incoming).unwrap().count() == 0);
+    assert_eq!(caller.dataset(&created.key), "PENDING");
+    let csv = easy(600);
+    let answer = caller.put(&created, csv.len() as u64, std::io::Cursor::new(csv));
+    assert!(matches!(answer.status, 200..=202), "{answer:?}");
+    until("it is ready", || caller.is_ready(&created.key));
+    serving.stop();
+}
+
+#[test]
 fn a_killed_upload_leaves_a_dataset_that_can_be_filled() {
     let folder = tempfile::tempdir().unwrap();
     let (mut serving, caller) = start(folder.path());
@@ -104,7 +214,7 @@ fn a_killed_upload_leaves_a_dataset_that_can_be_filled() {
     let (serving, caller) = start(folder.path());
     assert_eq!(on_its_way(), 0);
     assert_eq!(caller.dataset(&created.key), "PENDING");
-    let answer = caller.send(&format!("/api/v1/datasets/{}/data", created.key), &easy(60));
+    let answer = caller.send(&format!("/api/v1/datasets/{}/data", created.key), easy(60));
     assert!(matches!(answer.status, 200 | 202), "{answer:?}");
     until("it is ready", || caller.is_ready(&created.key));
     drop(serving);
@@ -178,6 +288,24 @@ fn killed_work_is_done_at_the_next_start() {
     };
     let right = result.lines().zip(csv.lines()).skip(1).filter(is_right).count();
     assert!(right * 10 > 9 * (result.lines().count() - 1), "{right} are right");
+    serving.stop();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_largest_file_comes_in_through_little_memory() {
+    const BYTES: u64 = 500_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut serving, caller) = start(folder.path());
+    let created = caller.create("largest");
+    let before = serving.memory_kib_max();
+    let began = std::time::Instant::now();
+    let answer = caller.put(&created, BYTES, std::io::repeat(b'x').take(BYTES));
+    assert!(matches!(answer.status, 200..=202), "{answer:?}");
+    until("its only line is refused", || caller.dataset(&created.key) == "FAILED");
+    let more_mib = (serving.memory_kib_max() - before) >> 10;
+    println!("{BYTES} bytes came in in {:?}, and {more_mib} MiB more", began.elapsed());
+    assert!(more_mib < 32, "{more_mib} MiB more");
     serving.stop();
 }
 

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let table = folder.path().join("digits.table");
     let prepared = prepare(&csv, &table, &Limits::default(), &|| false)?;
     // 60 % to learn from, 20 % to be judged by while the contest runs, 20 % for the figure at the end.
-    let data = Dataset::open(&table, &Shares::default(), 1)?;
+    let data = Dataset::open(&table, &Shares::default(), 1, &|| false)?;
 
     let (lineup, kind) = (Lineup::standard(), Kind::new("tabular")?);
     let trainer = move |cx: &mut Context, job: &JobToTrain| {

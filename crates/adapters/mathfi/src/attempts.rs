@@ -20,8 +20,11 @@ use trainyard_core::port::Handle;
 
 use crate::settings::{Attempts, Limits};
 
-/// Counts attempts by name and by address, on the clock of a yard.
+/// Counts attempts by name, by address and by both, on the clock of a yard.
+///
+/// The tight bound is that of both: a stranger who guesses at a name is slowed down, and does not keep its owner out.
 pub(crate) struct Gate {
+    both: Counter<(NameKey, PeerKey)>,
     names: Counter<NameKey>,
     peers: Counter<PeerKey>,
 }
@@ -41,6 +44,7 @@ impl Gate {
     pub(crate) fn new<H: Handle + ?Sized>(handle: &Arc<H>, limits: &Limits) -> Self {
         let clock = YardClock::new(Arc::clone(handle));
         Self {
+            both: Counter::new(clock.clone(), limits.attempts_by_name_and_peer, limits.attempts_known),
             names: Counter::new(clock.clone(), limits.attempts_by_name, limits.attempts_known),
             peers: Counter::new(clock, limits.attempts_by_peer, limits.attempts_known),
         }
@@ -51,13 +55,15 @@ impl Gate {
     /// # Errors
     /// How long to wait before the next one. What the address is refused is not counted against the name.
     pub(crate) fn enter(&self, name: &str, peer: Option<IpAddr>) -> Result<(), Duration> {
-        self.peers.note(&PeerKey::of(peer))?;
-        self.names.note(&name_key(name))
+        let (name, peer) = (name_key(name), PeerKey::of(peer));
+        self.peers.note(&peer)?;
+        self.both.note(&(name, peer))?;
+        self.names.note(&name)
     }
 
-    /// It was the right password: the name starts anew.
-    pub(crate) fn succeed(&self, name: &str) {
-        self.names.store.lock().remove(&name_key(name));
+    /// It was the right password: the name starts anew there. Elsewhere nothing is forgiven.
+    pub(crate) fn succeed(&self, name: &str, peer: Option<IpAddr>) {
+        self.both.store.lock().remove(&(name_key(name), PeerKey::of(peer)));
     }
 }
 

@@ -6,7 +6,7 @@ use trainyard_http::{Request, Response, StatusCode};
 use crate::fault::Fault;
 use crate::host::{Dataset, DatasetId, DatasetState, Host, NewDataset, UserId};
 use crate::map;
-use crate::service::{Edge, MathFi};
+use crate::service::{Edge, MathFi, not_stored};
 use crate::signing::Purpose;
 use crate::wire::answers::{DatasetCreated, DatasetItem, DatasetList, DatasetRead, UploadInfo, moment};
 use crate::wire::query::ListQuery;
@@ -22,7 +22,11 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         self.work(move |edge| {
             let dataset = edge.dataset(user, id)?;
             let url = edge.dataset_url(id)?;
-            Ok(Response::json(StatusCode::OK, &DatasetRead::of(dataset, url)))
+            let upload_info = match dataset.state {
+                DatasetState::Pending => Some(edge.upload_info(id)?),
+                DatasetState::Processing | DatasetState::Completed(_) | DatasetState::Failed { .. } => None,
+            };
+            Ok(not_stored(Response::json(StatusCode::OK, &DatasetRead::of(dataset, url, upload_info))))
         })
         .await
     }
@@ -45,23 +49,28 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let requests::NewDataset { name, description, buckets } = wanted;
         let dataset = self.host.create_dataset(NewDataset { owner, name, description, buckets, at });
         let dataset = dataset.map_err(|refused| map::refused("Dataset", &refused))?;
-        let limits = self.settings.limits();
         let id = dataset.id;
-        let until = at.after(limits.upload_url_life);
         let answer = DatasetCreated {
             dataset_key: id.as_uuid(),
             status: map::dataset_status(&dataset.state),
             dataset_creation_progress_url: self.dataset_url(id)?,
-            dataset_upload_info: UploadInfo {
-                upload_url: self.signed_url(Purpose::Upload, "uploads", id.as_uuid(), until)?,
-                extra_headers: format!(
-                    "X-Goog-Content-Length-Range:{},{}",
-                    limits.upload_bytes_min, limits.signed_upload_bytes
-                ),
-            },
+            dataset_upload_info: self.upload_info(id)?,
             number_of_buckets: dataset.buckets,
         };
-        Ok(Response::json(StatusCode::CREATED, &answer))
+        Ok(not_stored(Response::json(StatusCode::CREATED, &answer)))
+    }
+
+    /// Where its data may be put from now on, until the URL is too old.
+    fn upload_info(&self, id: DatasetId) -> Result<UploadInfo, Fault> {
+        let limits = self.settings.limits();
+        let until = self.handle.now().after(limits.upload_url_life);
+        Ok(UploadInfo {
+            upload_url: self.signed_url(Purpose::Upload, "uploads", id.as_uuid(), until)?,
+            extra_headers: format!(
+                "X-Goog-Content-Length-Range:{},{}",
+                limits.upload_bytes_min, limits.signed_upload_bytes
+            ),
+        })
     }
 
     fn list_datasets(&self, user: UserId, query: &ListQuery) -> Result<Response, Fault> {
@@ -102,12 +111,18 @@ impl DatasetItem {
 }
 
 impl DatasetRead {
-    fn of(dataset: Dataset, url: String) -> Self {
+    fn of(dataset: Dataset, url: String, upload_info: Option<UploadInfo>) -> Self {
         let item = DatasetItem::of(&dataset);
         let message = match dataset.state {
             DatasetState::Failed { reason } => Some(map::shortened(&reason)),
             DatasetState::Pending | DatasetState::Processing | DatasetState::Completed(_) => None,
         };
-        Self { item, description: dataset.description, dataset_creation_progress_url: url, message }
+        Self {
+            item,
+            description: dataset.description,
+            dataset_creation_progress_url: url,
+            dataset_upload_info: upload_info,
+            message,
+        }
     }
 }

@@ -10,7 +10,7 @@ use trainyard_http::{BodyError, HeaderValue, Method, MultipartError, Response, S
 pub(crate) enum Fault {
     /// A status and its words.
     Said(StatusCode, String),
-    /// A 401.
+    /// A 401 that a token would help against.
     Unauthorized(&'static str),
     /// A 405.
     WrongMethod(Vec<Method>),
@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     TooOften(Duration),
     /// A 503: it is not the request's fault, and later may be better.
     Later(&'static str),
+    /// A 507: there is no room for what was sent; somebody may make some.
+    Full(&'static str),
 }
 
 #[derive(Serialize)]
@@ -27,6 +29,8 @@ struct Message<'a> {
 
 /// When to come back after a 503.
 const RETRY_SECONDS: u64 = 5;
+/// When to come back after a 507.
+const ROOM_SECONDS: u64 = 60;
 
 impl Fault {
     pub(crate) fn bad(words: impl Into<String>) -> Self {
@@ -54,6 +58,14 @@ impl Fault {
         Self::Said(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error".to_owned())
     }
 
+    /// What is told when this adapter did not come to an answer.
+    pub(crate) fn unanswered(status: StatusCode) -> Self {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            return Self::internal();
+        }
+        Self::Said(status, status.canonical_reason().unwrap_or("The request was not answered").to_owned())
+    }
+
     pub(crate) fn into_response(self) -> Response {
         let seconds = |seconds: u64| HeaderValue::from(seconds);
         match self {
@@ -70,6 +82,8 @@ impl Fault {
             }
             Self::Later(words) => message(StatusCode::SERVICE_UNAVAILABLE, words)
                 .with_header(header::RETRY_AFTER, seconds(RETRY_SECONDS)),
+            Self::Full(words) => message(StatusCode::INSUFFICIENT_STORAGE, words)
+                .with_header(header::RETRY_AFTER, seconds(ROOM_SECONDS)),
         }
     }
 }

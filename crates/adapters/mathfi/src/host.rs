@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 /// Users, datasets and predictions.
 ///
-/// Methods may block and compute: they are called where that is allowed, several at once. What has returned `Ok` is
-/// durable. Who may see what is the adapter's business: a host answers for every id it is asked about.
+/// Methods may block and compute, unless they say otherwise: they are called where that is allowed, several at once. What
+/// has returned `Ok` is durable. Who may see what is the adapter's business: a host answers for every id it is asked about.
 pub trait Host: Send + Sync + 'static {
     /// Who has this name and this password; `None` for a wrong one of either, and that takes as long.
     ///
@@ -20,10 +20,19 @@ pub trait Host: Send + Sync + 'static {
     /// A user as of now; `None` when they may not come in any more. Called with every request: quick.
     fn user(&self, id: UserId) -> Option<User>;
 
+    /// Whose a dataset is; `None` when there is none of this id. Called with most requests, where nothing may block:
+    /// quick, from memory.
+    fn owner(&self, id: DatasetId) -> Option<UserId>;
+
+    /// How much memory one training may have, in MiB; `u64::MAX` for no bound. Called where nothing may block: quick,
+    /// from memory.
+    fn training_memory_mib(&self) -> u64;
+
     /// Makes an empty dataset.
     ///
     /// # Errors
-    /// [`Refused::Taken`] when this user has one of this name, [`Refused::TooMany`] when they have as many as may be.
+    /// [`Refused::Taken`] when this user has one of this name, [`Refused::TooMany`] when they have as many as may be,
+    /// [`Refused::Full`].
     fn create_dataset(&self, dataset: NewDataset) -> Result<Dataset, Refused>;
 
     /// All datasets of a user, newest first.
@@ -41,13 +50,13 @@ pub trait Host: Send + Sync + 'static {
     /// Begins to take the CSV of a dataset. Several may begin; the first to [finish](Upload::finish) wins.
     ///
     /// # Errors
-    /// [`Refused::NotPending`] when it has its data already.
+    /// [`Refused::NotPending`] when it has its data already, [`Refused::Full`].
     fn receive_data(&self, id: DatasetId) -> Result<Box<dyn Upload<Dataset>>, Refused>;
 
     /// Begins to take a CSV to predict for by this model, for the owner of its dataset.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`Refused::Busy`] when too many wait already, [`Refused::Full`].
     fn receive_rows(&self, model: ModelId, owner: UserId) -> Result<Box<dyn Upload<Prediction>>, Refused>;
 
     /// A prediction; `None` when there is none of this id.
@@ -63,13 +72,14 @@ pub trait Host: Send + Sync + 'static {
     fn result(&self, id: PredictionId) -> Result<Option<ResultFile>, HostError>;
 }
 
-/// A file on its way in. Dropped before it is finished, it leaves nothing behind.
+/// A file on its way in. Dropped before it is finished, it leaves nothing behind. All of it, the drop too, is done where
+/// it may block.
 pub trait Upload<T>: Send {
     /// Takes more of it.
     ///
     /// # Errors
-    /// [`HostError`] when it cannot be kept, as when the disk is full.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError>;
+    /// [`Refused::Full`] when there is no room for it, [`Refused::Failed`] when it cannot be kept for another reason.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused>;
 
     /// It is whole: what is done with it begins by itself.
     ///
@@ -209,6 +219,9 @@ pub enum Refused {
     /// The dataset has its data already.
     #[error("the dataset has its data already")]
     NotPending,
+    /// There is no room for it: the disk is full, or the user's part of it.
+    #[error("there is no room for this")]
+    Full,
     /// There is none of this id, or no more.
     #[error("there is no such thing")]
     Gone,

@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use trainyard_http::{Body, Multipart, MultipartLimits, Request, blocking};
+use trainyard_http::{Body, Multipart, MultipartLimits, Request, Seats, blocking, blocking_later};
 
 use crate::fault::Fault;
-use crate::host::Upload;
+use crate::host::{Refused, Upload};
 use crate::map;
+use crate::seats::UploadSeat;
 use crate::service::{essence, plain};
 
 /// Where a file comes from.
@@ -47,15 +48,16 @@ impl Source {
         Ok(Self::Body(request.take_body().with_limit(file_bytes)))
     }
 
-    /// Pours all of it into an upload of so many bytes. If anything goes wrong the upload is dropped, which leaves
-    /// nothing behind.
+    /// Pours all of it into an upload of so many bytes, and finishes that when there is a seat for it. If anything goes
+    /// wrong the upload is dropped, which leaves nothing behind.
     pub(crate) async fn pour<T: Send + 'static>(
         self,
         what: &'static str,
-        upload: Box<dyn Upload<T>>,
+        upload: Seated<T>,
         bytes: RangeInclusive<u64>,
+        finishing: &Seats,
     ) -> Result<T, Fault> {
-        let mut intake = Intake { upload: Some(upload), held: Vec::new(), bytes: 0 };
+        let mut intake = Intake { what, upload: Some(upload), held: Vec::new(), bytes: 0 };
         match self {
             Self::Body(mut body) => {
                 while let Some(piece) = body.chunk().await {
@@ -64,7 +66,7 @@ impl Source {
             }
             Self::Form(mut form) => pour_file(&mut form, &mut intake).await?,
         }
-        intake.finish(what, &bytes).await
+        intake.finish(&bytes, finishing).await
     }
 }
 
@@ -85,9 +87,43 @@ async fn pour_file<T: Send + 'static>(form: &mut Multipart, intake: &mut Intake<
     if found { Ok(()) } else { Err(Fault::bad("The form has no part called file")) }
 }
 
-struct Intake<T> {
+/// An upload and its seat. Dropped, the upload is given up where that may block, and the seat is free after that.
+pub(crate) struct Seated<T: 'static>(Option<(Box<dyn Upload<T>>, UploadSeat)>);
+
+impl<T> Seated<T> {
+    pub(crate) fn new(upload: Box<dyn Upload<T>>, seat: UploadSeat) -> Self {
+        Self(Some((upload, seat)))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let (upload, _) = self.0.as_mut().expect("it is there until it is finished");
+        upload.write(bytes)
+    }
+
+    fn finish(mut self) -> Result<T, Refused> {
+        let (upload, seat) = self.0.take().expect("it is there until it is finished");
+        let finished = upload.finish();
+        drop(seat);
+        finished
+    }
+}
+
+impl<T> Drop for Seated<T> {
+    fn drop(&mut self) {
+        if let Some((upload, seat)) = self.0.take() {
+            blocking_later(move || {
+                drop(upload);
+                drop(seat);
+            });
+        }
+    }
+}
+
+struct Intake<T: 'static> {
+    /// Not there, in words.
+    what: &'static str,
     /// Absent only while it is written to.
-    upload: Option<Box<dyn Upload<T>>>,
+    upload: Option<Seated<T>>,
     /// What came, and is not yet written: many small pieces are one write.
     held: Vec<u8>,
     bytes: u64,
@@ -114,13 +150,12 @@ impl<T: Send + 'static> Intake<T> {
             (upload, held, written)
         })
         .await;
-        written.map_err(|error| map::broken(&error))?;
         self.upload = Some(upload);
         self.held = held;
-        Ok(())
+        written.map_err(|refused| map::refused(self.what, &refused))
     }
 
-    async fn finish(mut self, what: &'static str, bytes: &RangeInclusive<u64>) -> Result<T, Fault> {
+    async fn finish(mut self, bytes: &RangeInclusive<u64>, finishing: &Seats) -> Result<T, Fault> {
         if self.bytes > *bytes.end() {
             return Err(Fault::too_large(format!("The file is larger than {} bytes", bytes.end())));
         }
@@ -129,6 +164,13 @@ impl<T: Send + 'static> Intake<T> {
         }
         self.write().await?;
         let upload = self.upload.take().ok_or_else(Fault::internal)?;
-        blocking(move || upload.finish()).await.map_err(|refused| map::refused(what, &refused))
+        // That may take long, and others have short work for the same threads.
+        let seat = finishing.take().await;
+        let finish = move || {
+            let finished = upload.finish();
+            drop(seat);
+            finished
+        };
+        blocking(finish).await.map_err(|refused| map::refused(self.what, &refused))
     }
 }

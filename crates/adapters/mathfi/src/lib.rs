@@ -1,7 +1,6 @@
 //! MathFi's wire format over a trainyard.
 //!
-//! [`MathFi`] is a [`Service`](trainyard_http::Service): mounted at `/api/login` and `/api/v1`, it answers as MathFi's
-//! published API does. Clients log in, make datasets of CSV files, and start trainings: contests in which several
+//! [`MathFi`] is a [`Service`](trainyard_http::Service): mounted under `/api`, it answers as MathFi's published API does. Clients log in, make datasets of CSV files, and start trainings: contests in which several
 //! algorithms compete until one reaches the caller's target. Contests go through a yard
 //! ([`Handle`](trainyard_core::port::Handle)), which keeps them over restarts. Everything else (users, files,
 //! predictions) is asked of a [`Host`], which the embedding service implements.
@@ -15,8 +14,8 @@
 //! 2. It registers a trainer for the class's kind, which reads [`TrainParameters`], finds its dataset by
 //!    [`DatasetId::of`] the job's subject and its algorithm by the candidate's label. Its models have the metrics
 //!    [`PERFORMANCE`], [`TRAINING_PERFORMANCE`] and [`TEST_PERFORMANCE`].
-//! 3. It mounts the service twice, at [`MathFi::LOGIN`] and [`MathFi::PREFIX`], and says with [`MathFi::listen_at`]
-//!    where it listens, unless there is a [public URL](Settings::with_public_url).
+//! 3. It mounts the service by its [`mounts`](MathFi::mounts), and says with [`MathFi::listen_at`] where it listens,
+//!    unless there is a [public URL](Settings::with_public_url).
 //!
 //! # What a token protects
 //!
@@ -34,6 +33,7 @@ mod map;
 mod parameters;
 mod predictions;
 mod routes;
+mod seats;
 mod seen;
 mod service;
 mod settings;
@@ -50,4 +50,4 @@ pub use crate::line_up::{BadLineUp, LineUp};
 pub use crate::map::{PERFORMANCE, TEST_PERFORMANCE, TRAINING_PERFORMANCE};
 pub use crate::parameters::{ParametersError, TrainParameters};
 pub use crate::service::MathFi;
-pub use crate::settings::{Attempts, Limits, Settings};
+pub use crate::settings::{Attempts, Limits, Settings, ShortKey};

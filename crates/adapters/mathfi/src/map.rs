@@ -36,9 +36,13 @@ pub(crate) fn job_status(phase: &Phase, begun: Begun) -> TrainingStatus {
 pub(crate) fn part_status(phase: &CandidatePhase, whole: Option<&Outcome>, begun: Begun) -> TrainingStatus {
     match (phase, whole) {
         (CandidatePhase::Ended { outcome, .. }, _) => ended(outcome),
-        (CandidatePhase::Pending | CandidatePhase::Running { .. }, Some(whole)) => swept_along(whole),
+        (
+            CandidatePhase::Pending | CandidatePhase::Running { .. } | CandidatePhase::HandedOver { .. },
+            Some(whole),
+        ) => swept_along(whole),
         (CandidatePhase::Pending, None) => unfinished(begun),
-        (CandidatePhase::Running { .. }, None) => TrainingStatus::Running,
+        // It has not completed before the whole has, and does not if another wins.
+        (CandidatePhase::Running { .. } | CandidatePhase::HandedOver { .. }, None) => TrainingStatus::Running,
     }
 }
 
@@ -96,6 +100,7 @@ pub(crate) const fn prediction_status(state: &PredictionState) -> PredictionStat
 pub(crate) fn refused(what: &'static str, refused: &Refused) -> Fault {
     match refused {
         Refused::Taken | Refused::NotPending | Refused::TooMany { .. } => Fault::conflict(capital(refused)),
+        Refused::Full => Fault::Full("There is no room for this now, try again later"),
         Refused::Gone => not_found(what),
         Refused::Invalid(reason) => Fault::bad(shortened(reason)),
         Refused::Busy => Fault::Later("The service cannot take this now, try again"),
@@ -161,7 +166,7 @@ pub(crate) fn shortened(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trainyard_core::{Finished, Lease, ModelId, Reason, TimedOut, Timestamp, Waiting};
+    use trainyard_core::{Finished, Lease, ModelId, Reason, TimedOut, Timestamp, Trained, Waiting};
 
     use super::*;
 
@@ -197,10 +202,22 @@ mod tests {
         for (outcome, status) in outcomes() {
             let lost = TrainingStatus::NotCompleted;
             let expected = if status == TrainingStatus::Completed { lost } else { status };
-            for part in [CandidatePhase::Pending, CandidatePhase::Running { lease: Lease::new(1) }] {
+            for part in
+                [CandidatePhase::Pending, CandidatePhase::Running { lease: Lease::new(1) }, handed_over()]
+            {
                 assert_eq!(part_status(&part, Some(&outcome), Begun::Yes), expected, "{outcome}");
             }
         }
+    }
+
+    fn handed_over() -> CandidatePhase {
+        let (model, trained) = (ModelId::from_u128(1), Trained::default());
+        CandidatePhase::HandedOver { lease: Lease::new(1), model, trained }
+    }
+
+    #[test]
+    fn who_has_handed_over_is_not_completed_before_the_whole_is() {
+        assert_eq!(part_status(&handed_over(), None, Begun::Yes), TrainingStatus::Running);
     }
 
     #[test]

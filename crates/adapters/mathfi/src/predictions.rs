@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::fault::Fault;
 use crate::host::{DatasetId, Host, Prediction, PredictionId, PredictionState, UserId};
-use crate::intake::Source;
+use crate::intake::{Seated, Source};
 use crate::map;
-use crate::service::{Edge, MathFi};
+use crate::service::{Edge, MathFi, not_stored};
 use crate::signing::Purpose;
 use crate::wire::answers::{PredictionCreated, PredictionRead};
 
@@ -23,15 +23,17 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         let model = ModelId::new(key);
         let limits = *self.edge.settings.limits();
         self.edge.url("")?;
-        self.work(move |edge| edge.own_model(user, model)).await?;
+        self.edge.own_model(user, model)?;
         let source = Source::form(&mut request, limits.api_upload_bytes, limits.form_bytes())?;
-        let seat = self.edge.seat_for_upload()?;
+        let seat = self.edge.uploads.try_take(user)?;
         let receive = move |edge: &Edge<H, S>| {
-            edge.host.receive_rows(model, user).map_err(|refused| map::refused("Model", &refused))
+            let upload =
+                edge.host.receive_rows(model, user).map_err(|refused| map::refused(MODEL, &refused))?;
+            Ok(Seated::new(upload, seat))
         };
         let upload = self.work(receive).await?;
-        let prediction = source.pour("Model", upload, 1..=limits.api_upload_bytes).await?;
-        drop(seat);
+        let bytes = 1..=limits.api_upload_bytes;
+        let prediction = source.pour(MODEL, upload, bytes, &self.edge.finishing).await?;
         let answer = PredictionCreated {
             prediction_key: prediction.id.as_uuid(),
             status: map::prediction_status(&prediction.state),
@@ -45,7 +47,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
             let found = edge.host.prediction(PredictionId::new(key)).map_err(|error| map::broken(&error))?;
             let owned = found.filter(|prediction| prediction.owner == user);
             let prediction = owned.ok_or_else(|| map::not_found("Prediction"))?;
-            Ok(Response::json(StatusCode::OK, &edge.told(prediction)?))
+            Ok(not_stored(Response::json(StatusCode::OK, &edge.told(prediction)?)))
         })
         .await
     }
@@ -58,7 +60,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         let disposition = format!("attachment; filename=\"prediction-{id}.csv\"");
         let disposition = HeaderValue::try_from(disposition).map_err(|_| Fault::internal())?;
         let response = Response::reader(StatusCode::OK, "text/csv", file.bytes, file.csv);
-        Ok(response.with_header(header::CONTENT_DISPOSITION, disposition))
+        Ok(not_stored(response.with_header(header::CONTENT_DISPOSITION, disposition)))
     }
 }
 
@@ -70,8 +72,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         self.handle.read(&mut |yard| {
             dataset = yard.model(model).and_then(|model| DatasetId::of(&model.subject));
         });
-        let dataset = dataset.ok_or_else(|| map::not_found("Model"))?;
-        self.dataset_behind(user, dataset, "Model").map(|_| ())
+        self.owned(user, dataset.ok_or_else(|| map::not_found(MODEL))?, MODEL)
     }
 
     fn told(&self, prediction: Prediction) -> Result<PredictionRead, Fault> {
@@ -94,3 +95,5 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         })
     }
 }
+
+const MODEL: &str = "Model";

@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use trainyard_core::Timestamp;
 use trainyard_core::port::Handle;
-use trainyard_http::{Answer, Request, Response, Routes, Seats, Service, blocking};
+use trainyard_http::{
+    Answer, HeaderValue, Mount, PublicUrl, Request, Response, Routes, Seats, Service, StatusCode, blocking,
+    header,
+};
 use uuid::Uuid;
 
 use crate::attempts::Gate;
@@ -13,14 +16,16 @@ use crate::fault::Fault;
 use crate::host::{Dataset, DatasetId, Host, UserId};
 use crate::map;
 use crate::routes::{self, Asked, Endpoint};
+use crate::seats::UploadSeats;
 use crate::settings::{Settings, bare};
 use crate::signing::{Claims, Purpose, Signer};
+use crate::uploads::DATASET;
 use crate::wire::query::parameter;
 use crate::wire::requests::Body;
 
 /// MathFi's service over a yard and a [`Host`].
 ///
-/// It is mounted at [`MathFi::LOGIN`] and at [`MathFi::PREFIX`]. Clones are one service.
+/// It is mounted by its [`mounts`](MathFi::mounts). Clones are one service.
 pub struct MathFi<H: ?Sized, S: ?Sized> {
     pub(crate) edge: Arc<Edge<H, S>>,
 }
@@ -32,7 +37,9 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     /// Passwords are looked at from here.
     pub(crate) logins: Seats,
     /// Files come in from here.
-    pub(crate) uploads: Seats,
+    pub(crate) uploads: UploadSeats,
+    /// Files that are whole are made durable from here.
+    pub(crate) finishing: Seats,
     routes: Routes<Endpoint>,
     listens_at: OnceLock<String>,
     pub(crate) host: Arc<S>,
@@ -40,11 +47,13 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
-    /// Where it is mounted for logging in, with [`Limits::json_bytes`](crate::Limits) as the body limit.
+    /// Where clients log in.
     pub const LOGIN: &'static str = "/api/login";
-    /// Where it is mounted for everything else, with [`Limits::body_bytes`](crate::Limits::body_bytes) as the body
-    /// limit and [`Limits::upload_time`](crate::Limits) as the body time.
+    /// Where everything else is.
     pub const PREFIX: &'static str = "/api/v1";
+    /// Where nothing is, which clients are told in the shape that they expect. Whatever is mounted below it takes what
+    /// is its own.
+    pub const AROUND: &'static str = "/api";
 
     /// A service that answers for this yard and this host.
     #[must_use]
@@ -58,7 +67,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
                 signer: settings.key().map(Signer::new),
                 gate: Gate::new(&handle, &limits),
                 logins: Seats::new(limits.logins),
-                uploads: Seats::new(limits.uploads),
+                uploads: UploadSeats::new(&limits),
+                finishing: Seats::new(limits.finishing),
                 routes: routes::routes(),
                 listens_at: OnceLock::new(),
                 settings,
@@ -74,6 +84,20 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
     pub fn listen_at(&self, url: &str) {
         // Told twice, it stays as it was.
         let _ = self.edge.listens_at.set(bare(url));
+    }
+
+    /// Where it is to be mounted, with the bounds of its [`Limits`](crate::Limits): at [`MathFi::LOGIN`], at
+    /// [`MathFi::PREFIX`], which takes large bodies, and [around](MathFi::AROUND) both. The last may be left out.
+    ///
+    /// # Panics
+    /// Never: these are path prefixes.
+    #[must_use]
+    pub fn mounts(&self) -> [Mount; 3] {
+        let limits = self.edge.settings.limits();
+        let mount = |prefix| Mount::new(prefix, Arc::new(self.clone())).expect("it is a path prefix");
+        let small = |prefix| mount(prefix).with_body_limit(limits.json_bytes);
+        let large = mount(Self::PREFIX).with_body_limit(limits.body_bytes());
+        [small(Self::LOGIN), large.with_body_timeout(limits.upload_time), small(Self::AROUND)]
     }
 
     /// How it behaves.
@@ -116,8 +140,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
             Asked::ReadDataset => self.read_dataset(user, dataset_key(key)?).await,
             Asked::PutData => self.put_data(user, dataset_key(key)?, request).await,
             Asked::StartTraining => self.start_training(user, dataset_key(key)?, request).await,
-            Asked::ReadTraining => self.read_training(user, uuid(key)?).await,
-            Asked::TrainingProgress => self.training_progress(user, uuid(key)?).await,
+            Asked::ReadTraining => self.read_training(user, uuid(key)?),
+            Asked::TrainingProgress => self.training_progress(user, uuid(key)?),
             Asked::CancelTraining => self.cancel_training(user, uuid(key)?).await,
             Asked::CreatePrediction => self.create_prediction(user, uuid(key)?, request).await,
             Asked::ReadPrediction => self.read_prediction(user, uuid(key)?).await,
@@ -147,6 +171,10 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for MathFi<H, S> {
     fn call(&self, request: Request) -> Answer<'_> {
         Box::pin(self.answer(request))
+    }
+
+    fn fault(&self, status: StatusCode) -> Response {
+        Fault::unanswered(status).into_response()
     }
 }
 
@@ -206,30 +234,29 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let signed = parameter(request.query().unwrap_or_default(), SIGNATURE);
         let claims = signed.and_then(|signed| self.verify(purpose, &signed));
         let id = claims.map(|claims| claims.id).filter(|id| uuid(key) == Ok(*id));
-        id.ok_or(Fault::Unauthorized("The URL is invalid or has expired"))
+        // No token would help.
+        id.ok_or_else(|| {
+            Fault::Said(StatusCode::UNAUTHORIZED, "The URL is invalid or has expired".to_owned())
+        })
     }
 
     /// An absolute URL, of a place under [`MathFi::PREFIX`].
     pub(crate) fn url(&self, place: &str) -> Result<String, Fault> {
-        let base = self.settings.public_url().or_else(|| self.listens_at.get().map(String::as_str));
+        let public = self.settings.public_url().map(PublicUrl::as_str);
+        let base = public.or_else(|| self.listens_at.get().map(String::as_str));
         let base = base.ok_or(Fault::Later("The service is starting, try again"))?;
         Ok(format!("{base}/api/v1/{place}"))
     }
 
     /// A dataset of this user.
     pub(crate) fn dataset(&self, user: UserId, id: DatasetId) -> Result<Dataset, Fault> {
-        self.dataset_behind(user, id, "Dataset")
+        let found = self.host.dataset(id).map_err(|error| map::broken(&error))?;
+        found.filter(|dataset| dataset.owner == user).ok_or_else(|| map::not_found(DATASET))
     }
 
-    /// A dataset of this user, asked for because of something else; what is not theirs is not there.
-    pub(crate) fn dataset_behind(
-        &self,
-        user: UserId,
-        id: DatasetId,
-        what: &'static str,
-    ) -> Result<Dataset, Fault> {
-        let found = self.host.dataset(id).map_err(|error| map::broken(&error))?;
-        found.filter(|dataset| dataset.owner == user).ok_or_else(|| map::not_found(what))
+    /// Whether it is this user's dataset that something belongs to; what is not theirs is not there. Blocks nothing.
+    pub(crate) fn owned(&self, user: UserId, id: DatasetId, what: &'static str) -> Result<(), Fault> {
+        if self.host.owner(id) == Some(user) { Ok(()) } else { Err(map::not_found(what)) }
     }
 
     /// What is read of a yard that has stopped stays as it is for ever, so it is not told.
@@ -243,6 +270,11 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 
 /// The parameter of a URL that holds its signature. Not in the path: paths are logged.
 const SIGNATURE: &str = "token";
+
+/// An answer that holds a token, a signed URL or somebody's data: nobody between here and the client may keep it.
+pub(crate) fn not_stored(response: Response) -> Response {
+    response.with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}
 
 fn bearer(request: &Request) -> Option<&str> {
     let (scheme, token) = request.header("authorization")?.split_once(' ')?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use trainyard_core::{Class, Gain, Kind, MedianRule, Metric, Promotion, QueueName, Score, StallRule};
+use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
 
 use crate::line_up::LineUp;
@@ -16,17 +17,19 @@ use crate::map::PERFORMANCE;
 /// use trainyard_http::secret::Secret;
 /// use trainyard_mathfi::Settings;
 ///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings = Settings::new()
-///     .with_key(Secret::new("64 hexadecimal digits from a good source")?)
-///     .with_public_url("https://train.example.com/")
+///     .with_key(Secret::new("64 hexadecimal digits from a good source")?)?
+///     .with_public_url("https://train.example.com/".parse()?)
 ///     .with_time_limit(Some(Duration::from_secs(600)));
-/// assert_eq!(settings.public_url(), Some("https://train.example.com"));
-/// # Ok::<(), trainyard_http::secret::EmptySecret>(())
+/// assert_eq!(settings.public_url().map(|url| url.as_str()), Some("https://train.example.com"));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     key: Option<Secret>,
-    public_url: Option<String>,
+    public_url: Option<PublicUrl>,
     class: Class,
     two_classes: LineUp,
     more_classes: LineUp,
@@ -57,16 +60,31 @@ pub struct Limits {
     pub upload_time: Duration,
     /// The most datasets on one page of a list; who asks for more gets so many. Default: 1,000.
     pub page: u64,
-    /// How many uploads may be under way at once; each holds a file open. Default: 64.
+    /// How many uploads may be under way at once; each holds a file open. More are told to come back. Default: 64.
     pub uploads: usize,
-    /// How many passwords may be looked at at once. More are asked to come back. Default: 2.
+    /// How many of them may be one user's. Default: 8.
+    pub uploads_by_owner: usize,
+    /// How many uploads that are whole may be made durable at once. More wait in line, and hold no thread meanwhile.
+    /// Default: 2.
+    pub finishing: usize,
+    /// How many passwords may be looked at at once. More wait in line. Default: 2.
     pub logins: usize,
-    /// How often somebody may try to log in under one name; a success wipes the slate. Default: 10 a minute.
+    /// How long somebody waits there at most, and is told to come back then. Default: 5 s.
+    pub login_wait: Duration,
+    /// How often somebody may try to log in under one name from one address; of IPv6, one /64 network. A success wipes
+    /// the slate. Default: 10 a minute.
+    ///
+    /// Behind a reverse proxy all have the proxy's address. Then this is a bound for a name, and who tries often enough
+    /// keeps its owner out; limit attempts by address in the proxy, and raise this and
+    /// [`attempts_by_peer`](Self::attempts_by_peer).
+    pub attempts_by_name_and_peer: Attempts,
+    /// How often anybody may try to log in under one name, from wherever. Much larger than what one address may do, so
+    /// that it takes many to keep the owner of a name out. Default: 600 a minute.
     pub attempts_by_name: Attempts,
-    /// How often anybody may try to log in from one address; of IPv6, one /64 network. Default: 60 a minute.
+    /// How often anybody may try to log in from one address, under whatever names. Default: 60 a minute.
     pub attempts_by_peer: Attempts,
-    /// How many names, and how many addresses, are remembered. Beyond that whoever is nearest to being forgiven is
-    /// forgotten. Default: 10,000.
+    /// How many of each of these are remembered. Beyond that whoever is nearest to being forgiven is forgotten. Default:
+    /// 10,000.
     pub attempts_known: usize,
 }
 
@@ -107,17 +125,22 @@ impl Settings {
 
     /// Signs tokens and URLs with this: 32 bytes of chance, such as 64 hexadecimal digits. Keep it, and tokens stay
     /// good over a restart; change it, and all are refused. Default: none, and then every login is answered with 503.
-    #[must_use]
-    pub fn with_key(mut self, key: Secret) -> Self {
+    ///
+    /// # Errors
+    /// [`ShortKey`] when it has fewer than 32 bytes: whoever has a token can try keys on it without asking anybody.
+    pub fn with_key(mut self, key: Secret) -> Result<Self, ShortKey> {
+        if key.expose().len() < KEY_BYTES_MIN {
+            return Err(ShortKey);
+        }
         self.key = Some(key);
-        self
+        Ok(self)
     }
 
-    /// Builds the URLs in answers from this: scheme, host, perhaps a path. Slashes at its end are dropped. Default:
-    /// what [`MathFi::listen_at`](crate::MathFi::listen_at) was told. A `Host` header is never looked at.
+    /// Builds the URLs in answers from this. Default: what [`MathFi::listen_at`](crate::MathFi::listen_at) was told. A
+    /// `Host` header is never looked at.
     #[must_use]
-    pub fn with_public_url(mut self, url: impl AsRef<str>) -> Self {
-        self.public_url = Some(bare(url.as_ref()));
+    pub fn with_public_url(mut self, url: PublicUrl) -> Self {
+        self.public_url = Some(url);
         self
     }
 
@@ -180,10 +203,10 @@ impl Settings {
         self.key.as_ref()
     }
 
-    /// What URLs are built from, if it was given; without a slash at its end.
+    /// What URLs are built from, if it was given.
     #[must_use]
-    pub fn public_url(&self) -> Option<&str> {
-        self.public_url.as_deref()
+    pub fn public_url(&self) -> Option<&PublicUrl> {
+        self.public_url.as_ref()
     }
 
     /// What the contests have in common.
@@ -210,6 +233,13 @@ impl Settings {
         &self.limits
     }
 }
+
+/// A key that is too short to sign with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key that signs has at least {KEY_BYTES_MIN} bytes")]
+pub struct ShortKey;
+
+const KEY_BYTES_MIN: usize = 32;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -250,8 +280,12 @@ impl Default for Limits {
             upload_time: hour,
             page: 1_000,
             uploads: 64,
+            uploads_by_owner: 8,
+            finishing: 2,
             logins: 2,
-            attempts_by_name: a_minute(10),
+            login_wait: Duration::from_secs(5),
+            attempts_by_name_and_peer: a_minute(10),
+            attempts_by_name: a_minute(600),
             attempts_by_peer: a_minute(60),
             attempts_known: 10_000,
         }
@@ -285,8 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_never_shown() {
-        let settings = Settings::new().with_key(Secret::new("kept to itself").unwrap());
+    fn a_key_is_long_and_never_shown() {
+        let key =
+            |bytes| Secret::new("kept to itself, every byte of it, always".get(..bytes).unwrap()).unwrap();
+        assert_eq!(Settings::new().with_key(key(31)).err(), Some(ShortKey));
+        let settings = Settings::new().with_key(key(32)).unwrap();
         assert!(!format!("{settings:?}").contains("kept"));
     }
 }

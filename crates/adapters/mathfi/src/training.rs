@@ -43,29 +43,23 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         Ok(Response::json(StatusCode::CREATED, &answer))
     }
 
-    pub(crate) async fn read_training(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
-        self.work(move |edge| {
-            let seen = edge.seen(user, JobId::new(key))?;
-            Ok(Response::json(StatusCode::OK, &seen.read()))
-        })
-        .await
+    pub(crate) fn read_training(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
+        let seen = self.edge.seen(user, JobId::new(key))?;
+        Ok(Response::json(StatusCode::OK, &seen.read()))
     }
 
-    pub(crate) async fn training_progress(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
-        self.work(move |edge| {
-            let seen = edge.seen(user, JobId::new(key))?;
-            Ok(Response::json(StatusCode::OK, &seen.progress()))
-        })
-        .await
+    pub(crate) fn training_progress(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
+        let seen = self.edge.seen(user, JobId::new(key))?;
+        Ok(Response::json(StatusCode::OK, &seen.progress()))
     }
 
     pub(crate) async fn cancel_training(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
         let job = JobId::new(key);
-        self.work(move |edge| edge.seen(user, job)).await?;
+        self.edge.seen(user, job)?;
         let reason = Reason::new("cancelled by the user");
         self.edge.handle.cancel(job, reason).await.map_err(|error| map::unanswered(&error))?;
         // It is cancelled: nothing that breaks from here on may say otherwise.
-        self.work(move |edge| Ok(Response::json(StatusCode::OK, &edge.look(job)?.progress()))).await
+        Ok(Response::json(StatusCode::OK, &self.edge.look(job)?.progress()))
     }
 }
 
@@ -74,7 +68,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     fn seen(&self, user: UserId, job: JobId) -> Result<Seen, Fault> {
         self.is_going()?;
         let seen = self.look(job)?;
-        self.dataset_behind(user, seen.dataset, TRAINING_JOB)?;
+        self.owned(user, seen.dataset, TRAINING_JOB)?;
         Ok(seen)
     }
 
@@ -93,6 +87,11 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     ) -> Result<Submission, Fault> {
         let dataset = self.dataset(user, id)?;
         let shape = ready(&dataset)?;
+        let (needed, most) = (shape.memory_mib, self.host.training_memory_mib());
+        if needed > most {
+            let words = "MiB of memory for a training, and this service has";
+            return Err(Fault::conflict(format!("The dataset needs {needed} {words} {most} MiB")));
+        }
         let parameters = TrainParameters { scaling_factor: wanted.scaling_factor, buckets: dataset.buckets }
             .to_parameters();
         let entrants = self.settings.line_up(shape.classes).labels().iter().map(|label| Entrant {

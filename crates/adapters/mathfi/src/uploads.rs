@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 
 use trainyard_core::port::Handle;
-use trainyard_http::{Request, Response, Seat, StatusCode};
+use trainyard_http::{Request, Response, StatusCode};
 
 use crate::fault::Fault;
 use crate::host::{DatasetId, Host, UserId};
-use crate::intake::Source;
+use crate::intake::{Seated, Source};
 use crate::map;
 use crate::service::{Edge, MathFi};
 use crate::signing::Purpose;
@@ -22,9 +22,9 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         mut request: Request,
     ) -> Result<Response, Fault> {
         let limits = *self.edge.settings.limits();
-        self.work(move |edge| edge.dataset(user, id)).await?;
+        self.edge.owned(user, id, DATASET)?;
         let source = Source::form_or_csv(&mut request, limits.api_upload_bytes, limits.form_bytes())?;
-        self.take_data(id, source, limits.upload_bytes_min..=limits.api_upload_bytes).await
+        self.take_data(id, user, source, limits.upload_bytes_min..=limits.api_upload_bytes).await
     }
 
     /// At a signed URL, for larger ones. The URL is all the authority there is.
@@ -36,24 +36,26 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
             None => ours,
             Some(value) => narrowed(&ours, value.to_str().unwrap_or_default())?,
         };
+        let owner = self.edge.host.owner(id).ok_or_else(|| map::not_found(DATASET))?;
         let source = Source::body(&mut request, *range.end())?;
-        self.take_data(id, source, range).await
+        self.take_data(id, owner, source, range).await
     }
 
     async fn take_data(
         &self,
         id: DatasetId,
+        owner: UserId,
         source: Source,
         range: RangeInclusive<u64>,
     ) -> Result<Response, Fault> {
         let url = self.edge.dataset_url(id)?;
-        let seat = self.edge.seat_for_upload()?;
+        let seat = self.edge.uploads.try_take(owner)?;
         let receive = move |edge: &Edge<H, S>| {
-            edge.host.receive_data(id).map_err(|refused| map::refused("Dataset", &refused))
+            let upload = edge.host.receive_data(id).map_err(|refused| map::refused(DATASET, &refused))?;
+            Ok(Seated::new(upload, seat))
         };
         let upload = self.work(receive).await?;
-        let dataset = source.pour("Dataset", upload, range).await?;
-        drop(seat);
+        let dataset = source.pour(DATASET, upload, range, &self.edge.finishing).await?;
         let answer = DataTaken {
             dataset_key: dataset.id.as_uuid(),
             status: map::dataset_status(&dataset.state),
@@ -63,11 +65,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
     }
 }
 
-impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
-    pub(crate) fn seat_for_upload(&self) -> Result<Seat, Fault> {
-        self.uploads.try_take().ok_or(Fault::Later("Too many uploads at once, try again"))
-    }
-}
+pub(crate) const DATASET: &str = "Dataset";
 
 /// The header that the answer to a create asks clients to send along.
 const RANGE: &str = "x-goog-content-length-range";

@@ -7,11 +7,11 @@ mod support;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
-use support::{Bench, KEY, form, login, settings, with_token};
+use support::{Bench, KEY, MEMORY_MIB, READY, form, login, settings, with_token};
 use trainyard_core::{Command, JobId, Kind, QueueName, QueueSettings, Submission};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request};
-use trainyard_mathfi::{DatasetState, Limits, Settings};
+use trainyard_mathfi::{DatasetState, Limits, Settings, Shape};
 use uuid::Uuid;
 
 const NOBODY: &str = "11111111-2222-3333-4444-555555555555";
@@ -380,8 +380,6 @@ fn failures_of_ours_tell_nothing() {
     for (method, path) in [
         (Method::GET, "/api/v1/datasets?offset=0&limit=1".to_owned()),
         (Method::GET, format!("/api/v1/datasets/{NOBODY}")),
-        (Method::GET, format!("/api/v1/training/{job}")),
-        (Method::PATCH, format!("/api/v1/training/{job}/cancel")),
         (Method::GET, format!("/api/v1/predictions/{NOBODY}")),
     ] {
         bench.ask(method, &path, "").says(500, "Internal server error");
@@ -404,6 +402,21 @@ fn failures_of_ours_tell_nothing() {
         told.says(503, "The service is stopping, training jobs go on at its next start");
         assert!(told.header("retry-after").is_some());
     }
+}
+
+#[test]
+fn what_is_too_large_for_this_service_is_told_before_it_waits_for_ever() {
+    let bench = Bench::new();
+    let start = |memory_mib: u64, name: &str| {
+        let id = bench.create(name).id;
+        bench.host.set(id, DatasetState::Completed(Shape { memory_mib, ..READY }));
+        let body = r#"{"scalingFactor":19,"performanceThreshold":0.8}"#;
+        bench.post(&format!("/api/v1/training/datasets/{id}"), body)
+    };
+    let told = start(MEMORY_MIB + 1, "too large");
+    told.says(409, "The dataset needs 1001 MiB of memory for a training, and this service has 1000 MiB");
+    assert_eq!(bench.yard.jobs().len(), 0);
+    assert_eq!(start(MEMORY_MIB, "just fits").status, 201);
 }
 
 #[test]
@@ -437,7 +450,7 @@ fn without_a_key_nobody_gets_in_and_without_a_url_none_is_told() {
     let get = Request::new(Method::GET, "/api/v1/datasets?offset=0&limit=1");
     send(&keyless, get.with_header("authorization", "Bearer x")).is_refused(401);
 
-    let service = over(Settings::new().with_key(Secret::new(KEY).unwrap()));
+    let service = over(Settings::new().with_key(Secret::new(KEY).unwrap()).unwrap());
     let token =
         send(&service, login("ann", "ann's word")).json()["access_token"].as_str().unwrap().to_owned();
     let create = || with_token(Method::POST, "/api/v1/datasets", &token, r#"{"datasetName":"abc"}"#);

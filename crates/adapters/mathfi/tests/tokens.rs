@@ -44,11 +44,11 @@ fn a_new_login_takes_no_earlier_token_away() {
 fn a_token_survives_a_restart_with_the_same_key_only() {
     let bench = Bench::new();
     let over = |key: &str| {
-        let settings = settings().with_key(Secret::new(key).unwrap());
+        let settings = settings().with_key(Secret::new(key).unwrap()).unwrap();
         Bench::over(settings, Arc::clone(&bench.yard), Arc::clone(&bench.host))
     };
     assert_eq!(list(&over(KEY), &bench.token), 200);
-    assert_eq!(list(&over("another"), &bench.token), 401);
+    assert_eq!(list(&over(&KEY.replace('0', "1")), &bench.token), 401);
 }
 
 #[test]
@@ -126,6 +126,41 @@ fn guessing_under_one_name_is_slowed_down() {
 }
 
 #[test]
+fn a_stranger_who_guesses_keeps_nobody_out() {
+    let bench = Bench::new();
+    let from = |address: &str, password: &str| {
+        bench.send(login("bob", password).with_peer(address.parse().unwrap())).status
+    };
+    // For an hour, as often as may be, and from five addresses.
+    for second in 0..3_600 {
+        let address = format!("10.0.0.{}:1", second % 5);
+        assert_ne!(from(&address, "wrong"), 200);
+        bench.yard.pass(Duration::from_secs(1));
+        if second % 60 == 0 {
+            assert_eq!(from("192.168.0.1:1", "bob's word"), 200, "after {second} s");
+        }
+    }
+    let mut guesses = 0;
+    while from("10.0.0.1:1", "wrong") == 401 {
+        guesses += 1;
+        assert!(guesses <= 10, "the stranger is not slowed down");
+    }
+    assert_eq!(from("10.0.0.1:1", "bob's word"), 429, "where he is, the owner would be, too");
+    assert_eq!(from("192.168.0.1:1", "bob's word"), 200);
+}
+
+#[test]
+fn very_many_addresses_are_bounded_together() {
+    let few = Attempts { count: 5, within: Duration::from_secs(60) };
+    let bench = Bench::with(settings().with_limits(Limits { attempts_by_name: few, ..Limits::default() }));
+    let from = |address: usize| {
+        let peer: SocketAddr = format!("10.0.0.{address}:1").parse().unwrap();
+        bench.send(login("bob", "wrong").with_peer(peer)).status
+    };
+    assert_eq!((0..8).map(from).collect::<Vec<_>>(), [401, 401, 401, 401, 401, 429, 429, 429]);
+}
+
+#[test]
 fn guessing_from_one_address_is_slowed_down() {
     let few = Attempts { count: 3, within: Duration::from_secs(30) };
     let bench = Bench::with(settings().with_limits(Limits { attempts_by_peer: few, ..Limits::default() }));
@@ -166,6 +201,49 @@ fn only_so_many_passwords_are_looked_at_together() {
             assert_eq!(login.join().unwrap(), 200, "whoever came later had to wait, and no more");
         }
     });
+}
+
+#[test]
+fn nobody_waits_for_ever_to_log_in() {
+    let limits = Limits { logins: 1, login_wait: Duration::ZERO, ..Limits::default() };
+    let bench = Bench::with(settings().with_limits(limits));
+    bench.host.hold_logins(true);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| bench.send(login("ann", "ann's word")).status);
+        assert!(bench.host.looks_at(1, Duration::from_secs(60)), "nobody logs in");
+        let told = bench.send(login("bob", "bob's word"));
+        bench.host.hold_logins(false);
+        told.says(503, "Too many logins at once, try again");
+        assert!(told.header("retry-after").is_some());
+        assert_eq!(first.join().unwrap(), 200);
+    });
+    assert_eq!(bench.send(login("bob", "bob's word")).status, 200);
+}
+
+#[test]
+fn what_holds_a_secret_is_not_to_be_kept_on_its_way() {
+    let bench = Bench::new();
+    let id = bench.create("abc").id;
+    let create = bench.post("/api/v1/datasets", r#"{"datasetName":"two"}"#);
+    let read = bench.get(&format!("/api/v1/datasets/{id}"));
+    for told in [bench.send(login("ann", "ann's word")), create, read] {
+        assert_eq!(told.header("cache-control"), Some("no-store"), "{}", told.body);
+    }
+}
+
+#[test]
+fn a_dataset_without_data_can_be_given_some_long_after() {
+    let bench = Bench::new();
+    let made = bench.create("abc");
+    bench.yard.pass(Duration::from_secs(2 * 3_600));
+    let put = |path: &str| bench.send(Request::new(Method::PUT, path).with_body("id,x,class\n1,2,0\n"));
+    put(&made.upload).is_refused(401);
+    let read = || bench.get(&format!("/api/v1/datasets/{}", made.id)).json();
+    let info = read()["datasetUploadInfo"].clone();
+    assert_eq!(info["extraHeaders"], "X-Goog-Content-Length-Range:10,534773760");
+    let url = info["uploadUrl"].as_str().unwrap().strip_prefix(support::URL).unwrap().to_owned();
+    assert_eq!(put(&url).status, 200);
+    assert!(read().get("datasetUploadInfo").is_none(), "it has its data");
 }
 
 #[test]

@@ -4,10 +4,14 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use support::net::{Client, serve};
-use support::{Bench, form, settings};
-use trainyard_http::RunningServer;
+use support::{Bench, form, settings, with_token};
+use trainyard_http::{Method, Mount, Mounts, Request, Response, RunningServer, StatusCode, service_fn};
 use trainyard_mathfi::{DatasetState, Limits, PredictionId, PredictionState};
 
 const CSV: &str = "id,x,class\n1,2,0\n2,3,1\n";
@@ -226,6 +230,136 @@ fn so_many_uploads_at_once() {
 }
 
 #[test]
+fn one_user_leaves_room_for_others() {
+    let (bench, server) = small(Limits { uploads_by_owner: 1, ..Limits::default() });
+    let (one, two) = (bench.create("one"), bench.create("two"));
+    let bob = bench.log_in("bob");
+    let body = r#"{"datasetName":"three"}"#;
+    let bobs = bench.send(with_token(Method::POST, "/api/v1/datasets", &bob, body)).json();
+    let bobs = bobs["datasetUploadInfo"]["uploadUrl"].as_str().unwrap().strip_prefix(support::URL).unwrap();
+    let mut first = Client::connect(&server);
+    first.send(put(&one.upload, CSV.len()) + &CSV[..12]);
+    bench.host.wait_for_open(1);
+    let whole = |path: &str| {
+        let mut client = Client::connect(&server);
+        client.send(put(path, CSV.len()) + CSV);
+        client.answer()
+    };
+    whole(&two.upload).says(503, "Too many uploads of yours at once, try again");
+    assert_eq!(whole(bobs).status, 200, "the other user is not meant");
+    drop(first);
+    bench.host.wait_for_open(0);
+    assert_eq!(bench.host.dataset_state(one.id), DatasetState::Pending);
+    // The seat is free a moment after the file is gone.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while whole(&two.upload).status != 200 {
+        assert!(Instant::now() < patience, "the seat is never free again");
+    }
+}
+
+#[test]
+fn only_so_many_files_are_finished_together_and_others_are_answered_meanwhile() {
+    let (bench, server) = small(Limits { finishing: 2, uploads_by_owner: 64, ..Limits::default() });
+    bench.host.hold_workshop(true);
+    let uploads: Vec<_> = (0..12)
+        .map(|number| {
+            let made = bench.create(&format!("number {number}"));
+            let mut client = Client::connect(&server);
+            client.send(put(&made.upload, CSV.len()) + CSV);
+            client
+        })
+        .collect();
+    assert!(bench.host.works_on(2, Duration::from_secs(60)), "nothing is finished");
+    bench.host.wait_for_open(12);
+    // There are eight threads, and this needs one.
+    let mut client = Client::connect(&server);
+    let token = format!("authorization: Bearer {}", bench.token);
+    client.send(head("GET", "/api/v1/datasets?offset=0&limit=1", &[&token]));
+    assert_eq!(client.answer().status, 200);
+    assert!(!bench.host.works_on(3, Duration::from_millis(200)), "too many are finished together");
+    bench.host.hold_workshop(false);
+    for upload in uploads {
+        assert_eq!(upload.answer().status, 200);
+    }
+}
+
+#[test]
+fn giving_an_upload_up_holds_nobody_up() {
+    let (bench, server) = bench();
+    let made = bench.create("abc");
+    let mut client = Client::connect(&server);
+    client.send(put(&made.upload, CSV.len()) + &CSV[..12]);
+    bench.host.wait_for_open(1);
+    bench.host.hold_workshop(true);
+    drop(client);
+    assert!(bench.host.works_on(1, Duration::from_secs(60)), "the upload is not given up");
+    // Of one I/O thread: were it held, nobody would be answered.
+    let mut other = Client::connect(&server);
+    other.send(head("GET", "/api/logout", &[]));
+    other.answer().is_refused(404);
+    bench.host.hold_workshop(false);
+    bench.host.wait_for_open(0);
+}
+
+#[test]
+fn a_full_disk_is_told_as_such_and_the_upload_can_be_sent_again() {
+    let (bench, server) = bench();
+    let made = bench.create("abc");
+    let send = || {
+        let mut client = Client::connect(&server);
+        client.send(put(&made.upload, CSV.len()) + CSV);
+        client.answer()
+    };
+    bench.host.full.store(true, Ordering::SeqCst);
+    let told = send();
+    told.says(507, "There is no room for this now, try again later");
+    assert_eq!(told.header("retry-after"), Some("60"));
+    bench.host.wait_for_open(0);
+    assert_eq!(bench.host.dataset_state(made.id), DatasetState::Pending);
+    bench.host.full.store(false, Ordering::SeqCst);
+    assert_eq!(send().status, 200);
+}
+
+#[test]
+fn what_is_not_there_and_what_breaks_is_told_in_one_shape() {
+    let (bench, server) = bench();
+    let ask = |method: &str, path: &str, headers: &[&str]| {
+        let mut client = Client::connect(&server);
+        client.send(head(method, path, headers));
+        client.answer()
+    };
+    for path in
+        ["/api", "/api/", "/api/logout", "/api/v2/datasets", "/api/loginx", "/api/v1", "/api/v1/models"]
+    {
+        ask("GET", path, &[]).says(404, "There is nothing at this path");
+    }
+    ask("GET", "/api/login", &[]).is_refused(405);
+    let many: Vec<String> = (0..90).map(|number| format!("x-{number}: 1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    ask("GET", "/api/v1/datasets", &many).is_refused(431);
+    let job = bench.train(bench.ready("abc"), 0.8);
+    bench.host.panics.store(true, Ordering::SeqCst);
+    let token = format!("authorization: Bearer {}", bench.token);
+    let told = ask("GET", &format!("/api/v1/training/{job}"), &[&token]);
+    told.says(500, "Internal server error");
+}
+
+#[test]
+fn others_may_be_mounted_below() {
+    let bench = Bench::new();
+    let hello = service_fn(async |_: Request| Response::text(StatusCode::OK, "hello"));
+    let training = Mount::new("/api/training", Arc::new(hello)).unwrap();
+    let mounts = bench.service.mounts().into_iter().try_fold(Mounts::new(), Mounts::with).unwrap();
+    let mounts = mounts.with(training).unwrap();
+    let prefix = |path: &str| mounts.find(path).map(|mount| mount.prefix().to_owned());
+    assert_eq!(prefix("/api/training/jobs").as_deref(), Some("/api/training"));
+    assert_eq!(prefix("/api/trainings").as_deref(), Some("/api"));
+    assert_eq!(prefix("/api/v1/training/x").as_deref(), Some("/api/v1"));
+    assert_eq!(prefix("/api/login").as_deref(), Some("/api/login"));
+    assert_eq!(prefix("/v1/indexes"), None);
+}
+
+#[test]
 fn a_result_comes_with_its_length() {
     let (bench, server) = bench();
     let (model, _) = bench.model();
@@ -250,6 +384,9 @@ fn a_result_comes_with_its_length() {
     let told = get(&path);
     assert_eq!((told.status, told.header("content-type")), (200, Some("text/csv")));
     assert_eq!(told.header("content-length"), Some(&*result.len().to_string()));
+    assert_eq!(told.header("cache-control"), Some("no-store"));
     assert!(told.body == result, "the result has changed on its way");
-    get(path.split_once('?').unwrap().0).is_refused(401);
+    let told = get(path.split_once('?').unwrap().0);
+    told.is_refused(401);
+    assert_eq!(told.header("www-authenticate"), None, "no token would help");
 }

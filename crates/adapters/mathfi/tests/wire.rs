@@ -41,8 +41,14 @@ fn a_dataset_is_made_listed_and_read() {
     bench.get("/api/v1/datasets?offset=0&limit=1").is(200, "datasets_first_page.json");
     bench.get("/api/v1/datasets?offset=1&limit=1").is(200, "datasets_last_page.json");
     bench.get("/api/v1/datasets?offset=9&limit=1").is(200, "datasets_beyond.json");
-    bench.get(&format!("/api/v1/datasets/{key}")).is(200, "dataset_pending.json");
-    bench.get(&format!("/api/v1/datasets/{key}/progress")).is(200, "dataset_pending.json");
+    for path in [format!("/api/v1/datasets/{key}"), format!("/api/v1/datasets/{key}/progress")] {
+        let read = bench.get(&path);
+        let url = read.json()["datasetUploadInfo"]["uploadUrl"].as_str().unwrap().to_owned();
+        let (place, signature) = url.split_once("?token=").unwrap();
+        assert_eq!(place, format!("{URL}/api/v1/uploads/{key}"));
+        let shown = support::Told { body: read.body.replace(signature, "SIGNATURE"), ..read };
+        shown.is(200, "dataset_pending.json");
+    }
     let id = trainyard_mathfi::DatasetId::new(key.parse().unwrap());
     bench.host.set(id, DatasetState::Failed { reason: "line 3 has 4 cells instead of 5".to_owned() });
     bench.get(&format!("/api/v1/datasets/{key}")).is(200, "dataset_failed.json");

@@ -60,6 +60,7 @@ impl Yard {
                 self.queue_mut(queue).settings = *settings;
                 self.line_up_again(queue);
             }
+            Event::RetentionSet { queue, retention } => self.queue_mut(queue).retention = *retention,
             Event::QueuePaused { queue, reason } => self.queue_mut(queue).paused = Some(reason.clone()),
             Event::QueueResumed { queue } => self.queue_mut(queue).paused = None,
             Event::Submitted { submission } => self.apply_submitted(at, submission)?,
@@ -82,6 +83,21 @@ impl Yard {
                         None => extras.standing.report(stall.as_ref(), at, *step, *performance),
                     };
                     Ok(())
+                })?;
+            }
+            Event::Reached { job, lease, step, performance } => {
+                self.hear(at, *job);
+                self.change(*job, |job| {
+                    let stall = job.class.limits.stall;
+                    let is_there = contest_of(job)?.reach(*lease, stall.as_ref(), at, *step, *performance);
+                    somebody(is_there, "reaches the target")
+                })?;
+            }
+            Event::HandedOver { job, lease, model, trained } => {
+                self.hear(at, *job);
+                self.change(*job, |job| {
+                    let is_there = contest_of(job)?.hand_over(*lease, *model, trained.clone());
+                    somebody(is_there, "hands over")
                 })?;
             }
             Event::Checkpointed { job, lease, checkpoint } => {
@@ -239,8 +255,10 @@ impl Yard {
             let stall = job.class.limits.stall;
             let live = match job.extras.as_deref_mut() {
                 Some(Extras { contest: Some(contest), .. }) => contest.start(stall.as_ref(), at, lease),
-                Some(_) | None => {
-                    if stall.is_some() {
+                extras => {
+                    if let Some(extras) = extras {
+                        extras.standing.start(stall.as_ref(), at);
+                    } else if stall.is_some() {
                         job.extras_mut().standing.start(stall.as_ref(), at);
                     }
                     vec![lease]
@@ -286,8 +304,11 @@ impl Yard {
                 }
             };
             job.ran = ran;
-            if let Some(Extras { contest: Some(contest), .. }) = job.extras.as_deref_mut() {
-                contest.finish(outcome, at);
+            if let Some(Extras { contest, standing, .. }) = job.extras.as_deref_mut() {
+                standing.close();
+                if let Some(contest) = contest {
+                    contest.finish(outcome, at);
+                }
             }
             job.phase = Phase::Finished(Box::new(Finished { outcome: outcome.clone(), at, draining }));
             Ok(())
@@ -374,6 +395,21 @@ impl Yard {
                 return Err(Impossible::new(format!("job {} is restored twice", job.id)));
             }
             Restored::Job(job) => self.insert(job.clone()),
+            Restored::Reached { job, holder } => self.change(*job, |job| {
+                contest_of(job)?.holders.push(*holder);
+                Ok(())
+            })?,
+            Restored::Shown { job, candidate, shown } => self.change(*job, |job| {
+                let standing = match candidate {
+                    None => Some(&mut job.extras_mut().standing),
+                    Some(candidate) => {
+                        let candidates = &mut contest_of(job)?.candidates;
+                        candidates.iter_mut().find(|one| one.id == *candidate).map(|one| &mut one.standing)
+                    }
+                };
+                let is_there = standing.map(|standing| standing.shown = Some(*shown)).is_some();
+                somebody(is_there, "has shown something")
+            })?,
         }
         Ok(())
     }
@@ -441,6 +477,11 @@ fn contest_of(job: &mut Job) -> Result<&mut Contest, Impossible> {
         .as_deref_mut()
         .and_then(|extras| extras.contest.as_mut())
         .ok_or_else(|| Impossible::new(format!("job {id} is no contest")))
+}
+
+/// A contest's facts are about candidates that it has.
+fn somebody(is_there: bool, does: &str) -> Result<(), Impossible> {
+    if is_there { Ok(()) } else { Err(Impossible::new(format!("nobody {does}"))) }
 }
 
 pub(super) fn no_job(job: JobId) -> Impossible {

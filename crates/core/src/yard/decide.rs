@@ -47,6 +47,12 @@ impl Yard {
                     || fact(Event::QueueConfigured { queue: queue.clone(), settings: *settings });
                 done(if same { vec![] } else { vec![configured()] })
             }
+            Command::SetRetention { queue, retention } => {
+                self.room_for_queue(queue)?;
+                let same = self.queues.get(queue).is_some_and(|known| known.retention == *retention);
+                let set = || fact(Event::RetentionSet { queue: queue.clone(), retention: *retention });
+                done(if same { vec![] } else { vec![set()] })
+            }
             Command::PauseQueue { queue, reason } => {
                 self.room_for_queue(queue)?;
                 done(vec![fact(Event::QueuePaused { queue: queue.clone(), reason: reason.clone() })])
@@ -343,9 +349,14 @@ impl Yard {
 
     /// Finished jobs of a queue beyond the number that is kept, oldest first. Some slack, so that it is done in batches.
     pub(super) fn forget_finished(&self, now: Timestamp) -> Option<Vec<Fact>> {
-        let max = self.settings.finished_max as usize;
-        let finished = self.finished.values().find(|finished| finished.len() > max + max / 8)?;
-        let count = finished.len() - max;
+        // Both are in order, and every queue with finished jobs is among the queues: one way through them will do.
+        let mut queues = self.queues.iter();
+        let (finished, count) = self.finished.iter().find_map(|(name, finished)| {
+            let queue = queues.find(|(known, _)| *known == name);
+            let own = queue.and_then(|(_, queue)| queue.retention.finished_max);
+            let max = own.unwrap_or(self.settings.finished_max) as usize;
+            (finished.len() > max + max / 8).then(|| (finished, finished.len() - max))
+        })?;
         let jobs = finished.iter().take(count).map(|order| self.jobs[order].id).collect();
         Some(vec![Fact { at: now, event: Event::Forgotten { jobs } }])
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::contest::exhausted;
 use crate::fact::Interruption;
 use crate::{
-    Answer, Checkpoint, Contest, Event, Fact, Failure, Job, Lease, Model, ModelId, Outcome, Phase, Reason,
-    Rejection, Release, Run, RunEnd, Running, Score, Timestamp, Trained,
+    Answer, Candidate, CandidatePhase, Checkpoint, Contest, Event, Fact, Failure, Job, Lease, Model, ModelId,
+    Outcome, Phase, Reason, Rejection, Release, Run, RunEnd, Running, Score, Timestamp, Trained,
 };
 
 use super::decide::interrupted;
@@ -22,12 +22,16 @@ impl Yard {
         performance: Option<Score>,
     ) -> Result<Ruling, Rejection> {
         let (job, _) = self.at_work(run)?;
-        let reached =
-            job.contest().is_some_and(|contest| performance.is_some_and(|value| value >= contest.target));
-        if reached {
-            return Err(Rejection::TargetReached(job.id));
-        }
         let Run { job: id, lease } = run;
+        if let (Some(contest), Some(performance)) = (job.contest(), performance)
+            && performance >= contest.target
+        {
+            if contest.has_reached(lease) {
+                return Err(Rejection::TargetReached(id));
+            }
+            let event = Event::Reached { job: id, lease, step, performance };
+            return Ok(Ruling { facts: vec![Fact { at: now, event }], answer: Answer::Done });
+        }
         let mut facts = vec![Fact { at: now, event: Event::Reported { job: id, lease, step, performance } }];
         if let Some(contest) = job.contest().filter(|contest| contest.median.is_some()) {
             let mut after = contest.clone();
@@ -122,13 +126,18 @@ impl Yard {
         }
         match end {
             RunEnd::Completed { trained, model, last } => {
-                let reached = last.is_some_and(|(_, value)| value >= contest.target);
                 let mut facts: Vec<Fact> =
-                    last.map(|last| reported(now, job, lease, last)).into_iter().collect();
-                if reached {
-                    facts.extend(self.win(now, job, lease, *model, trained));
-                } else {
+                    last.and_then(|last| last_word(now, job, contest, lease, last)).into_iter().collect();
+                let reaches = last.is_some_and(|(_, value)| value >= contest.target);
+                if !reaches && !contest.has_reached(lease) {
                     facts.extend(self.end_candidate(now, job, lease, exhausted(), Some(lease)));
+                } else if contest.holder().is_none_or(|holder| holder.lease() == Some(lease)) {
+                    facts.extend(self.win(now, job, lease, (*model, trained), Some(lease)));
+                } else {
+                    let (model, trained) = (*model, trained.clone());
+                    let event = Event::HandedOver { job: job.id, lease, model, trained };
+                    facts.push(Fact { at: now, event });
+                    facts.extend(release_part(now, job, running, lease, Release::Stopped));
                 }
                 facts
             }
@@ -143,18 +152,43 @@ impl Yard {
     }
 
     /// In one step: the winner completes, the champion is registered, everybody else who was still in is superseded.
-    fn win(&self, now: Timestamp, job: &Job, lease: Lease, model: ModelId, trained: &Trained) -> Vec<Fact> {
+    /// `released` is the run that has ended with it.
+    fn win(
+        &self,
+        now: Timestamp,
+        job: &Job,
+        lease: Lease,
+        (model, trained): (ModelId, &Trained),
+        released: Option<Lease>,
+    ) -> Vec<Fact> {
         let (model, mut facts) = self.register(now, job, model, trained);
         let outcome = Outcome::Completed { model };
         facts.push(Fact {
             at: now,
             event: Event::CandidateEnded { job: job.id, lease, outcome: outcome.clone() },
         });
-        facts.push(finished_with(now, job, outcome, Some(lease)));
+        facts.push(finished_with(now, job, outcome, released));
         facts
     }
 
-    /// One candidate is out; if it was the last, so is the contest. `released` is its run, if that has stopped too.
+    /// The same for a candidate that has handed over; `None` for another.
+    pub(super) fn crown(
+        &self,
+        now: Timestamp,
+        job: &Job,
+        candidate: &Candidate,
+        released: Option<Lease>,
+    ) -> Option<Vec<Fact>> {
+        match &candidate.phase {
+            CandidatePhase::HandedOver { lease, model, trained } => {
+                Some(self.win(now, job, *lease, (*model, trained), released))
+            }
+            CandidatePhase::Pending | CandidatePhase::Running { .. } | CandidatePhase::Ended { .. } => None,
+        }
+    }
+
+    /// One candidate is out. If whoever holds the win now has handed over, it has won; if it was the last, the contest is
+    /// over. `released` is its run, if that has stopped too.
     pub(super) fn end_candidate(
         &self,
         now: Timestamp,
@@ -165,12 +199,17 @@ impl Yard {
     ) -> Vec<Fact> {
         let ended = Event::CandidateEnded { job: job.id, lease, outcome: outcome.clone() };
         let mut facts = vec![Fact { at: now, event: ended }];
-        let verdict = job.contest().and_then(|contest| {
+        let after = job.contest().map(|contest| {
             let mut after = contest.clone();
             after.end(lease, outcome, now);
-            after.verdict()
+            after
         });
-        match (verdict, released, job.running()) {
+        let holder = after.as_ref().and_then(Contest::holder);
+        if let Some(won) = holder.and_then(|holder| self.crown(now, job, holder, released)) {
+            facts.extend(won);
+            return facts;
+        }
+        match (after.as_ref().and_then(Contest::verdict), released, job.running()) {
             (Some(verdict), _, _) => facts.push(finished_with(now, job, verdict, released)),
             (None, Some(lease), Some(running)) => {
                 facts.extend(release_part(now, job, running, lease, Release::Stopped));
@@ -180,7 +219,8 @@ impl Yard {
         facts
     }
 
-    /// The model of a completed job in its registry, promoted or not, and what has to make room for it.
+    /// The model of a completed job in its registry, promoted or not, and what has to make room for it: how much is kept
+    /// is said by the job's queue.
     fn register(
         &self,
         now: Timestamp,
@@ -208,7 +248,9 @@ impl Yard {
         let stays = if promoted { Some(id) } else { active.map(|active| active.id) };
         let all =
             || self.models(&registry).map(|model| model.id).chain([id]).filter(|model| Some(*model) != stays);
-        let too_many = all().count().saturating_sub(self.settings.models_max as usize);
+        let own = self.queues.get(&job.class.queue).and_then(|queue| queue.retention.models_max);
+        let max = own.unwrap_or(self.settings.models_max);
+        let too_many = all().count().saturating_sub(max as usize);
         let forgotten: Vec<ModelId> = all().filter(|model| *model != id).take(too_many).collect();
 
         let mut events = vec![Event::ModelRegistered { model }];
@@ -250,7 +292,25 @@ pub(super) fn release_part(
     facts
 }
 
-/// What a run ends with is taken whatever was reported before it: a step behind the newest counts as the newest.
+/// What a candidate ends with, unless it is what it has reached the target with.
+fn last_word(
+    now: Timestamp,
+    job: &Job,
+    contest: &Contest,
+    lease: Lease,
+    (step, performance): (u64, Score),
+) -> Option<Fact> {
+    if performance < contest.target {
+        return Some(reported(now, job, lease, (step, performance)));
+    }
+    let standing = contest.by_lease(lease).map(|candidate| &candidate.standing);
+    let is_known =
+        contest.has_reached(lease) && standing.is_some_and(|standing| standing.shows(step, performance));
+    let event = Event::Reached { job: job.id, lease, step, performance };
+    (!is_known).then_some(Fact { at: now, event })
+}
+
+/// What a run ends with. A step behind the newest counts as the newest, unless an earlier run has shown that already.
 fn reported(now: Timestamp, job: &Job, lease: Lease, (step, performance): (u64, Score)) -> Fact {
     let standing = match job.contest() {
         Some(contest) => contest.by_lease(lease).map(|candidate| &candidate.standing),

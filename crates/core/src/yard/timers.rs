@@ -39,7 +39,7 @@ impl Yard {
             Timer::QueueTime(order) => {
                 vec![finished(now, &self.jobs[order], Outcome::TimedOut(TimedOut::Waiting))]
             }
-            Timer::Time(order) => vec![finished(now, &self.jobs[order], out_of_time())],
+            Timer::Time(order) => self.decide_time(now, &self.jobs[order]),
             Timer::Stall(order) => self.decide_stall(now, &self.jobs[order]),
             Timer::Drain(order) => give_up(now, &self.jobs[order]),
             Timer::NodeLease(node) => {
@@ -50,6 +50,24 @@ impl Yard {
             }
             Timer::Rule(subject) => self.reconsider(now, subject),
         })
+    }
+
+    /// The time is over. While somebody holds the win only the others are out, and the holders have the grace of the
+    /// class to hand over; after that the first who has done so wins.
+    fn decide_time(&self, now: Timestamp, job: &Job) -> Vec<Fact> {
+        let over = || vec![finished(now, job, out_of_time())];
+        let Some(contest) = job.contest().filter(|contest| contest.holder().is_some()) else {
+            return over();
+        };
+        let mut out = contest.without_the_target().peekable();
+        if out.peek().is_none() {
+            return contest
+                .first_handed_over()
+                .and_then(|first| self.crown(now, job, first, None))
+                .unwrap_or_else(over);
+        }
+        let ended = |lease| Event::CandidateEnded { job: job.id, lease, outcome: out_of_time() };
+        out.map(|lease| Fact { at: now, event: ended(lease) }).collect()
     }
 
     fn decide_stall(&self, now: Timestamp, job: &Job) -> Vec<Fact> {
@@ -80,7 +98,7 @@ impl Yard {
                     None => Some(rule.deadline(job.standing()?.mark?)),
                 });
                 [
-                    job.time_limit_at().map(|at| (at, Timer::Time(job.order))),
+                    time_over_at(job).map(|at| (at, Timer::Time(job.order))),
                     stall.map(|at| (at, Timer::Stall(job.order))),
                     next_given_up(job, running).map(|(at, _)| (at, Timer::Drain(job.order))),
                 ]
@@ -92,6 +110,15 @@ impl Yard {
             ],
         }
     }
+}
+
+/// When the time of a job is over for those that run: whoever holds the win of a contest has some more.
+fn time_over_at(job: &Job) -> Option<Timestamp> {
+    let limit = job.time_limit_at()?;
+    let holders_only = job
+        .contest()
+        .is_some_and(|contest| contest.holder().is_some() && contest.without_the_target().next().is_none());
+    Some(if holders_only { limit.after(job.class.limits.grace) } else { limit })
 }
 
 /// Whoever was asked to stop and has not is given up: all runs of a job that is over; of a contest that goes on the

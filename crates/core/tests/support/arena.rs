@@ -35,6 +35,8 @@ impl From<&Outcome> for End {
 pub enum At {
     Pending,
     Running,
+    /// It has reached the target and is done, and another has reached it before.
+    HandedOver,
     Ended(End, i64),
 }
 
@@ -53,6 +55,10 @@ pub struct Part {
     /// The newest step it has told of; what it says about older ones it has said before.
     pub step: u64,
     pub values: Vec<u8>,
+    /// The step of the newest value, and whether the present run has shown it.
+    pub shown: Option<(u64, bool)>,
+    /// The newest lease under which it has reached the target; 0 before the first.
+    pub reached_in: u64,
     pub mark: Option<u8>,
     pub mark_since: i64,
     pub checkpoint: Option<u64>,
@@ -75,6 +81,8 @@ pub struct Arena {
     pub now: i64,
     pub parent: Parent,
     pub parts: Vec<Part>,
+    /// Who has reached the target and is not out, in that order.
+    pub order: Vec<usize>,
     pub live: BTreeSet<usize>,
     pub drain_until: i64,
     pub last_lease: u64,
@@ -92,6 +100,8 @@ impl Arena {
             lease: 0,
             step: 0,
             values: vec![],
+            shown: None,
+            reached_in: 0,
             mark: None,
             mark_since: 0,
             checkpoint: None,
@@ -100,6 +110,7 @@ impl Arena {
             now: 0,
             parent: Parent::Waiting { held: false },
             parts: vec![part; count],
+            order: vec![],
             live: BTreeSet::new(),
             drain_until: 0,
             last_lease: 0,
@@ -125,6 +136,7 @@ impl Arena {
             part.lease = self.last_lease;
             part.at = At::Running;
             part.mark_since = self.now;
+            part.shown = part.shown.map(|(step, _)| (step, false));
             self.live.insert(n);
         }
     }
@@ -133,11 +145,45 @@ impl Arena {
         matches!(self.parent, Parent::Running { .. }) && self.parts[n].at == At::Running
     }
 
-    fn show(&mut self, n: usize, value: u8) {
+    /// A run tells of a step, and perhaps of a value there.
+    fn tell(&mut self, n: usize, step: u64, value: Option<u8>) {
         self.heard = self.now;
+        let part = &mut self.parts[n];
+        let said_before = value.is_some() && part.shown == Some((step, false));
+        if step < part.step || said_before {
+            part.mark_since = self.now; // it catches up
+            return;
+        }
+        part.step = step;
+        value.into_iter().for_each(|value| self.show(n, value));
+    }
+
+    /// It is at the target, at whatever step.
+    fn reach(&mut self, n: usize, step: u64, value: u8) {
+        self.heard = self.now;
+        if !self.is_known(n, step, value) {
+            self.parts[n].step = self.parts[n].step.max(step);
+            self.show(n, value);
+        }
+        self.parts[n].reached_in = self.parts[n].lease;
+        if !self.order.contains(&n) {
+            self.order.push(n);
+        }
+    }
+
+    fn is_known(&self, n: usize, step: u64, value: u8) -> bool {
+        step <= self.parts[n].step && self.parts[n].values.last() == Some(&value)
+    }
+
+    fn has_reached(&self, n: usize) -> bool {
+        self.parts[n].reached_in == self.parts[n].lease
+    }
+
+    fn show(&mut self, n: usize, value: u8) {
         let (now, stall) = (self.now, self.stall);
         let part = &mut self.parts[n];
         part.values.push(value);
+        part.shown = Some((part.step, true));
         if let Some((gain, _)) = stall {
             match part.mark {
                 None => part.mark = Some(value),
@@ -151,13 +197,10 @@ impl Arena {
         if !self.is_in(n) {
             return Reply::Fenced;
         }
-        if value.is_some_and(|value| value >= TARGET) {
-            return Reply::TargetReached;
-        }
-        self.heard = self.now;
-        if step >= self.parts[n].step {
-            self.parts[n].step = step;
-            value.into_iter().for_each(|value| self.show(n, value));
+        match value.filter(|value| *value >= TARGET) {
+            Some(_) if self.has_reached(n) => return Reply::TargetReached,
+            Some(value) => self.reach(n, step, value),
+            None => self.tell(n, step, value),
         }
         Reply::Taken
     }
@@ -173,7 +216,8 @@ impl Arena {
         Reply::Taken
     }
 
-    /// `end` is `None` for a run that was told to stop; a value counts for a run that completed, whatever its step.
+    /// `end` is `None` for a run that was told to stop; a value at the target counts for a run that completed, whatever
+    /// its step.
     pub fn finish(&mut self, n: usize, end: Option<End>, last: Option<(u64, u8)>) -> Reply {
         if !self.live.contains(&n) {
             return Reply::Fenced;
@@ -189,15 +233,20 @@ impl Arena {
             }
             Some(End::Won) => {
                 if let Some((step, value)) = last {
-                    self.parts[n].step = self.parts[n].step.max(step);
-                    self.show(n, value);
+                    if value < TARGET {
+                        self.tell(n, step.max(self.parts[n].step), Some(value));
+                    } else if !(self.has_reached(n) && self.is_known(n, step, value)) {
+                        self.reach(n, step, value);
+                    }
                 }
-                if last.is_some_and(|(_, value)| value >= TARGET) {
-                    self.parts[n].at = At::Ended(End::Won, self.now);
-                    self.live.remove(&n);
-                    self.over(End::Won);
-                } else {
+                if !self.has_reached(n) {
                     self.put_out(n, End::Stalled, true);
+                } else if self.order[0] == n {
+                    self.live.remove(&n);
+                    self.win(n);
+                } else {
+                    self.parts[n].at = At::HandedOver;
+                    self.leave(n);
                 }
             }
             Some(end) => self.put_out(n, end, true),
@@ -205,14 +254,27 @@ impl Arena {
         Reply::Taken
     }
 
+    fn win(&mut self, n: usize) {
+        self.parts[n].at = At::Ended(End::Won, self.now);
+        self.over(End::Won);
+    }
+
     fn put_out(&mut self, n: usize, end: End, stopped: bool) {
         self.parts[n].at = At::Ended(end, self.now);
+        self.order.retain(|other| *other != n);
+        if let Some(first) = self.order.first().copied().filter(|n| self.parts[*n].at == At::HandedOver) {
+            if stopped {
+                self.live.remove(&n);
+            }
+            self.win(first);
+            return;
+        }
         let ends: Option<Vec<End>> = self
             .parts
             .iter()
             .map(|part| match part.at {
                 At::Ended(end, _) => Some(end),
-                At::Pending | At::Running => None,
+                At::Pending | At::Running | At::HandedOver => None,
             })
             .collect();
         match ends {
@@ -259,10 +321,11 @@ impl Arena {
         self.parent = Parent::Over(end, self.now);
         let rest = if end == End::Won { End::Superseded } else { end };
         for part in &mut self.parts {
-            if matches!(part.at, At::Pending | At::Running) {
+            if matches!(part.at, At::Pending | At::Running | At::HandedOver) {
                 part.at = At::Ended(rest, self.now);
             }
         }
+        self.order.clear();
         self.drain_until = self.now + GRACE;
     }
 
@@ -319,10 +382,12 @@ impl Arena {
         let mut due = Vec::new();
         match self.parent {
             Parent::Running { since } => {
-                due.extend(self.time.map(|limit| (since + (limit - self.ran).max(0), 0, 0)));
+                let late: Vec<usize> = self.without_the_target();
+                let more = if late.is_empty() && !self.order.is_empty() { GRACE } else { 0 };
+                due.extend(self.time.map(|limit| (since + (limit - self.ran).max(0) + more, 0, 0)));
                 if let Some((_, within)) = self.stall {
-                    let running = self.parts.iter().filter(|part| part.at == At::Running);
-                    due.extend(running.map(|part| (part.mark_since + within, 1, part.lease)));
+                    let late = late.iter().map(|n| &self.parts[*n]);
+                    due.extend(late.map(|part| (part.mark_since + within, 1, part.lease)));
                 }
                 for part in self.live.iter().map(|n| &self.parts[*n]) {
                     if let At::Ended(_, at) = part.at {
@@ -336,6 +401,26 @@ impl Arena {
         due.into_iter().min()
     }
 
+    fn without_the_target(&self) -> Vec<usize> {
+        let running = (0..self.parts.len()).filter(|n| self.parts[*n].at == At::Running);
+        running.filter(|n| !self.order.contains(n)).collect()
+    }
+
+    /// The time is over; who has reached the target has its grace more.
+    fn time_is_over(&mut self) {
+        let late = self.without_the_target();
+        if self.order.is_empty() {
+            self.over(End::TimedOut);
+        } else if !late.is_empty() {
+            late.into_iter().for_each(|n| self.parts[n].at = At::Ended(End::TimedOut, self.now));
+        } else {
+            match self.order.iter().copied().find(|n| self.parts[*n].at == At::HandedOver) {
+                Some(first) => self.win(first),
+                None => self.over(End::TimedOut),
+            }
+        }
+    }
+
     pub fn next_deadline(&self) -> Option<i64> {
         self.due().map(|(at, ..)| at)
     }
@@ -344,7 +429,7 @@ impl Arena {
         self.now = now;
         while let Some((_, what, lease)) = self.due().filter(|(at, ..)| *at <= now) {
             match what {
-                0 => self.over(End::TimedOut),
+                0 => self.time_is_over(),
                 1 => {
                     let n = self.parts.iter().position(|part| part.at == At::Running && part.lease == lease);
                     self.put_out(n.expect("it is the lease of somebody"), End::Stalled, false);

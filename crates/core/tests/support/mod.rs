@@ -46,6 +46,7 @@ pub enum Step {
     Renew { node: u8 },
     Leave { node: u8 },
     Queue { queue: u8, running_max: Option<u32> },
+    Keep { queue: u8, retention: Retention },
     Pause { queue: u8 },
     Resume { queue: u8 },
     Submit(Wish),
@@ -129,6 +130,15 @@ prop_compose! {
     }
 }
 
+/// The most models that a registry of a [`World`] keeps besides the active one.
+pub const KEPT_MAX: u32 = 4;
+
+/// Bounds on both sides of those that a [`World`] has for every queue.
+pub fn retention() -> impl Strategy<Value = Retention> {
+    (prop::option::of(0_u32..12), prop::option::of(0..=KEPT_MAX))
+        .prop_map(|(finished_max, models_max)| Retention { finished_max, models_max })
+}
+
 pub fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0_u64..8_000).prop_map(Step::Pass),
@@ -136,6 +146,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (0_u8..2).prop_map(|node| Step::Renew { node }),
         1 => (0_u8..2).prop_map(|node| Step::Leave { node }),
         1 => (0_u8..2, prop::option::of(0_u32..3)).prop_map(|(queue, running_max)| Step::Queue { queue, running_max }),
+        1 => (0_u8..2, retention()).prop_map(|(queue, retention)| Step::Keep { queue, retention }),
         1 => (0_u8..2).prop_map(|queue| Step::Pause { queue }),
         1 => (0_u8..2).prop_map(|queue| Step::Resume { queue }),
         10 => wish().prop_map(Step::Submit),
@@ -236,6 +247,7 @@ impl World {
                 let settings = QueueSettings { running_max, waiting_max: 20, priority_step };
                 Command::ConfigureQueue { queue: queue_name(queue), settings }
             }
+            Step::Keep { queue, retention } => Command::SetRetention { queue: queue_name(queue), retention },
             Step::Pause { queue } => {
                 Command::PauseQueue { queue: queue_name(queue), reason: Reason::new("pause") }
             }

@@ -31,14 +31,14 @@ pub enum Step {
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
-    let value = || prop_oneof![9 => 0_u8..90, 1 => 90_u8..=100];
+    let value = || prop_oneof![8 => 0_u8..90, 2 => 90_u8..=100];
     prop_oneof![
         4 => (0_i64..3_000).prop_map(Step::Pass),
         1 => (0_i64..3_000).prop_map(Step::Doze),
         6 => (0_usize..5, 0_u64..9, prop::option::weighted(0.9, value()))
             .prop_map(|(n, step, value)| Step::Report(n, step, value)),
         1 => (0_usize..5, 0_u64..9).prop_map(|(n, step)| Step::Checkpoint(n, step)),
-        3 => (0_usize..5, prop::option::of((0_u64..9, 0_u8..95))).prop_map(|(n, last)| Step::Complete(n, last)),
+        3 => (0_usize..5, prop::option::of((0_u64..9, value()))).prop_map(|(n, last)| Step::Complete(n, last)),
         2 => (0_usize..5).prop_map(Step::Fail),
         2 => (0_usize..5).prop_map(Step::Stop),
         1 => (0_u64..40).prop_map(Step::Stranger),
@@ -216,13 +216,27 @@ impl Ring {
         if !job.is_finished() {
             prop_assert_eq!(job.ran.as_millis(), u128::from(arena.ran.unsigned_abs()));
         }
-        let candidates = &job.contest().unwrap().candidates;
+        let contest = job.contest().unwrap();
+        let naive: Vec<Holder> = arena
+            .order
+            .iter()
+            .map(|n| Holder {
+                candidate: contest.candidates[*n].id,
+                lease: Lease::new(arena.parts[*n].reached_in),
+            })
+            .collect();
+        prop_assert_eq!(&contest.holders, &naive, "who has reached the target, in that order");
+        let candidates = &contest.candidates;
         for (candidate, part) in candidates.iter().zip(&arena.parts) {
             let phase = match &candidate.phase {
                 CandidatePhase::Pending => At::Pending,
                 CandidatePhase::Running { lease } => {
                     prop_assert_eq!(lease.get(), part.lease);
                     At::Running
+                }
+                CandidatePhase::HandedOver { lease, .. } => {
+                    prop_assert_eq!(lease.get(), part.lease);
+                    At::HandedOver
                 }
                 CandidatePhase::Ended { outcome, at } => At::Ended(outcome.into(), at.as_millis()),
             };

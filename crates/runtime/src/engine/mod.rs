@@ -222,7 +222,7 @@ impl Engine {
 fn weight_of(call: &Call) -> usize {
     match call {
         Call::Ask(command, _) => weight(command),
-        Call::Shown(_) | Call::Checkpoint(..) | Call::Ended(..) | Call::Close(..) => 0,
+        Call::Shown(_) | Call::Reached(_) | Call::Checkpoint(..) | Call::Ended(..) | Call::Close(..) => 0,
     }
 }
 

@@ -33,6 +33,7 @@ impl Engine {
             }
             Call::Ask(command, reply) => batch.push((command, reply)),
             Call::Shown(run) => self.plan_report(now, run, batch),
+            Call::Reached(run) => self.plan_reached(run, batch),
             Call::Checkpoint(run, checkpoint, promise) => {
                 batch.push((Command::Checkpoint { run, checkpoint }, Reply::Done(promise)));
             }
@@ -55,6 +56,18 @@ impl Engine {
             }
             Ok(None) => {}
             Err(later) => drop(self.agenda.reports.insert((later, run))),
+        }
+    }
+
+    /// Not held back by any rate, and neither is what was shown before it.
+    fn plan_reached(&self, run: Run, batch: &mut Vec<(Command, Reply)>) {
+        let Some(runner) = self.floor.runs.get(&run) else {
+            return;
+        };
+        let unsent = runner.shared.take_unsent().map(|unsent| (unsent.step, unsent.performance));
+        let reached = runner.shared.reached().map(|(step, performance)| (step, Some(performance)));
+        for (step, performance) in unsent.into_iter().chain(reached) {
+            batch.push((Command::Report { run, step, performance }, Reply::Nobody("report")));
         }
     }
 

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use trainyard_core::ModelId;
+use trainyard_core::{ModelId, QueueName, Timestamp, Yard};
 use trainyard_mathfi::{
     Dataset, DatasetId, DatasetState, Host, HostError, NewDataset, Prediction, PredictionId, PredictionState,
     Refused, ResultFile, Upload, User, UserId,
@@ -13,7 +14,8 @@ use trainyard_runtime::Trainyard;
 use uuid::Uuid;
 
 use super::books::Books;
-use super::catalog::DatasetRefused;
+use super::catalog::{DatasetRefused, Places};
+use super::room::{Part, not_kept, not_noted};
 use super::uploads::{DataUpload, RowsUpload, pending};
 use crate::incoming::Incoming;
 
@@ -28,9 +30,23 @@ impl TableHost {
         Self { books, yard }
     }
 
-    fn begin(&self) -> Result<Incoming, Refused> {
-        self.books.files.inbox.begin().map_err(HostError::new)?.ok_or(Refused::Busy)
+    /// A place and room for a file of this user's, unless too much waits in this line already.
+    fn begin(&self, owner: UserId, line: &QueueName) -> Result<(Part, Incoming), Refused> {
+        let is_full =
+            |yard: &Yard| yard.queue(line).is_some_and(|line| line.waiting >= line.settings.waiting_max);
+        if self.yard.read(is_full) {
+            return Err(Refused::Busy);
+        }
+        let part = self.books.room.begin(owner, self.books.stored(owner).map_err(HostError::new)?)?;
+        let incoming = self.books.files.inbox.begin().map_err(not_kept)?.ok_or(Refused::Busy)?;
+        Ok((part, incoming))
     }
+}
+
+/// So long before a time.
+fn before(at: Timestamp, wait: Duration) -> Timestamp {
+    let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(at.as_millis().saturating_sub(millis))
 }
 
 impl Host for TableHost {
@@ -42,15 +58,33 @@ impl Host for TableHost {
         self.books.users.user(id)
     }
 
+    fn owner(&self, id: DatasetId) -> Option<UserId> {
+        self.books.owners.read().get(&id).copied()
+    }
+
+    fn training_memory_mib(&self) -> u64 {
+        self.books.memory_mib
+    }
+
     fn create_dataset(&self, new: NewDataset) -> Result<Dataset, Refused> {
+        let Self { books, .. } = self;
         let id = DatasetId::new(Uuid::new_v4());
-        self.books.catalog.add_dataset(id, &new, self.books.datasets_max).map_err(
-            |refused| match refused {
-                DatasetRefused::Taken => Refused::Taken,
-                DatasetRefused::TooMany { max } => Refused::TooMany { what: "datasets", max },
-                DatasetRefused::Failed(error) => Refused::Failed(HostError::new(error)),
-            },
-        )?;
+        let places = Places {
+            max: books.datasets_max,
+            stale_before: before(new.at, books.stale_after),
+            is_receiving: &|id| books.is_receiving(id),
+        };
+        let one_at_a_time = books.finishing.lock();
+        let gone = books.catalog.add_dataset(id, &new, &places).map_err(|refused| match refused {
+            DatasetRefused::Taken => Refused::Taken,
+            DatasetRefused::TooMany { max } => Refused::TooMany { what: "datasets", max },
+            DatasetRefused::Failed(error) => not_noted(error),
+        })?;
+        drop(one_at_a_time);
+        let mut owners = books.owners.write();
+        owners.insert(id, new.owner);
+        gone.map(|gone| owners.remove(&gone));
+        drop(owners);
         let NewDataset { owner, name, description, buckets, at } = new;
         let state = DatasetState::Pending;
         Ok(Dataset { id, owner, name, description, buckets, created_at: at, state })
@@ -65,17 +99,20 @@ impl Host for TableHost {
     }
 
     fn receive_data(&self, id: DatasetId) -> Result<Box<dyn Upload<Dataset>>, Refused> {
-        pending(&self.books, id)?;
-        let (books, yard, incoming) = (Arc::clone(&self.books), self.yard.clone(), self.begin()?);
-        Ok(Box::new(DataUpload { books, yard, id, incoming }))
+        let receiving = self.books.receive(id);
+        let owner = pending(&self.books, id)?.owner;
+        let (part, incoming) = self.begin(owner, &self.books.classes.prepare.queue)?;
+        let (books, yard) = (Arc::clone(&self.books), self.yard.clone());
+        Ok(Box::new(DataUpload { books, yard, id, receiving, part, incoming }))
     }
 
     fn receive_rows(&self, model: ModelId, owner: UserId) -> Result<Box<dyn Upload<Prediction>>, Refused> {
         if self.yard.model(model).is_none() {
             return Err(Refused::Gone);
         }
-        let (books, yard, incoming) = (Arc::clone(&self.books), self.yard.clone(), self.begin()?);
-        Ok(Box::new(RowsUpload { books, yard, model, owner, incoming }))
+        let (part, incoming) = self.begin(owner, &self.books.classes.predict.queue)?;
+        let (books, yard) = (Arc::clone(&self.books), self.yard.clone());
+        Ok(Box::new(RowsUpload { books, yard, model, owner, part, incoming }))
     }
 
     fn prediction(&self, id: PredictionId) -> Result<Option<Prediction>, HostError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trainyard_core::port::{Change, HandleError};
-use trainyard_core::{Event, Job, JobId, Parameters, Phase, Reason, Rejection};
+use trainyard_core::{Event, Job, JobId, Kind, Parameters, Phase, Reason, Rejection};
 use trainyard_mathfi::PredictionId;
 use trainyard_runtime::{Subscription, Trainyard};
 
@@ -60,6 +60,25 @@ impl Keeper {
         }
     }
 
+    /// Contests that wait for more memory than they may ever have, since there was more of it once: each is cancelled.
+    /// Says how many those are.
+    pub(crate) fn turn_away(&self, kind: &Kind) -> usize {
+        let max = self.books.memory_mib;
+        let waits = |job: &Job| job.class.kind == *kind && matches!(job.phase, Phase::Waiting(_));
+        let too_large: Vec<(JobId, u64)> = self.yard.read(|yard| {
+            let waiting = yard.jobs().filter(|job| waits(job));
+            let needed = waiting.map(|job| (job.id, job.class.resources.amount(MEMORY_MIB)));
+            needed.filter(|(_, needed)| *needed > max).collect()
+        });
+        for (job, needed) in &too_large {
+            let reason = format!("it needs {needed} MiB of memory, and the service has {max} MiB for it now");
+            tracing::warn!(%job, needed, max, "a training is cancelled: it does not fit into the memory any more");
+            // When the yard has stopped, that is for the next start.
+            drop(self.yard.cancel(*job, Reason::new(&reason)).wait());
+        }
+        too_large.len()
+    }
+
     fn hear(&self, event: &Event) {
         if let Event::Finished { job, outcome, .. } = event {
             match self.yard.read(|yard| yard.job(*job).map(|job| Work::of(&job.subject))) {
@@ -80,20 +99,28 @@ impl Keeper {
     fn heal(&self) -> Result<Healed, CatalogError> {
         let mut healed = Healed::default();
         let datasets = self.books.catalog.datasets_at_work()?.into_iter();
+        self.heal_line(datasets.map(|(id, job)| (Work::Prepare(id), job)), &mut healed);
         let predictions = self.books.catalog.predictions_at_work()?.into_iter();
-        let work = datasets
-            .map(|(id, job)| (Work::Prepare(id), job))
-            .chain(predictions.map(|(id, job)| (Work::Predict(id), job)));
-        for (work, job) in work {
+        self.heal_line(predictions.map(|(id, job)| (Work::Predict(id), job)), &mut healed);
+        Ok(healed)
+    }
+
+    /// All work of one line, until it is full.
+    fn heal_line(&self, line: impl Iterator<Item = (Work, JobId)>, healed: &mut Healed) {
+        let mut put_off = 0_usize;
+        for (work, job) in line {
             match self.yard.job(job) {
-                None => {
-                    submit(&self.books, &self.yard, work, job);
-                    healed.submitted += 1;
-                }
+                None if put_off > 0 => put_off += 1,
+                None => match submit(&self.books, &self.yard, work, job) {
+                    Asked::Full => put_off = 1,
+                    Asked::Answered | Asked::Later => healed.submitted += 1,
+                },
                 Some(job) => healed.ended += usize::from(self.look_after(work, &job)),
             }
         }
-        Ok(healed)
+        if put_off > 0 {
+            tracing::warn!(put_off, "the line is full: they are asked for again in a moment");
+        }
     }
 
     /// Whether it has ended.
@@ -118,25 +145,47 @@ impl Keeper {
     }
 }
 
+/// What became of a piece of work that the yard was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It has its job, or has ended, or the yard has stopped.
+    Answered,
+    /// The line is full. It is tried again.
+    Full,
+    /// It is tried again.
+    Later,
+}
+
 /// Has a piece of work done. When the yard does not take it now, it is tried again.
-pub(super) fn submit(books: &Books, yard: &Trainyard, work: Work, job: JobId) {
+pub(super) fn submit(books: &Books, yard: &Trainyard, work: Work, job: JobId) -> Asked {
     let parameters = match work {
         Work::Prepare(_) => Parameters::default(),
         Work::Predict(id) => match model_of(books, yard, id) {
             Ok(Some(parameters)) => parameters,
-            Ok(None) => return lose(books, id),
+            Ok(None) => {
+                lose(books, id);
+                return Asked::Answered;
+            }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(prediction = %id, error, "it could not be looked up; it is tried again");
-                return books.fall_behind();
+                books.fall_behind();
+                return Asked::Later;
             }
         },
     };
     match yard.submit(books.classes.submission(work, job, parameters)).wait() {
-        Ok(_) | Err(HandleError::Rejected(Rejection::JobExists(_)) | HandleError::Stopped { .. }) => {}
+        Ok(_) | Err(HandleError::Rejected(Rejection::JobExists(_)) | HandleError::Stopped { .. }) => {
+            Asked::Answered
+        }
+        Err(HandleError::Rejected(Rejection::QueueFull { .. })) => {
+            books.fall_behind();
+            Asked::Full
+        }
         Err(error) => {
             tracing::warn!(?work, %error, "it is asked for again in a moment");
             books.fall_behind();
+            Asked::Later
         }
     }
 }
@@ -154,6 +203,9 @@ fn lose(books: &Books, id: PredictionId) {
         Err(_) => books.fall_behind(),
     }
 }
+
+/// As contests call it.
+const MEMORY_MIB: &str = "memory_mib";
 
 /// How often it is looked whether something must be tried again.
 const EVERY: Duration = Duration::from_secs(2);

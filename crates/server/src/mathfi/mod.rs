@@ -8,6 +8,7 @@ mod files;
 mod host;
 mod keeper;
 mod passwords;
+mod room;
 mod serve;
 mod tables;
 mod trainers;

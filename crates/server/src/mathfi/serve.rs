@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use trainyard_core::{QueueName, QueueSettings};
-use trainyard_http::Mount;
+use trainyard_http::{Mount, PublicUrl};
 use trainyard_mathfi::{MathFi, Settings};
 use trainyard_runtime::{Builder, Trainyard};
 
@@ -18,7 +18,7 @@ use crate::OpenError;
 /// What is to be mounted, and the thread that ends with the yard.
 pub(crate) struct Serving {
     pub(crate) adapter: MathFi<Trainyard, TableHost>,
-    pub(crate) mounts: [Mount; 2],
+    pub(crate) mounts: [Mount; 3],
     pub(crate) keeping: JoinHandle<()>,
     /// How many datasets and predictions have got their job again.
     pub(crate) resumed: usize,
@@ -62,23 +62,21 @@ pub(crate) fn serve(
     books: &Arc<Books>,
     yard: &Trainyard,
     config: &MathFiConfig,
-    public_url: Option<&str>,
+    public_url: Option<&PublicUrl>,
 ) -> Result<Serving, OpenError> {
     let mut settings: Settings = config.settings.clone();
     if settings.key().is_none() {
-        settings = settings.with_key(books.key.clone());
+        settings = settings.with_key(books.key.clone()).map_err(OpenError::books)?;
     }
     if let (Some(url), None) = (public_url, settings.public_url()) {
-        settings = settings.with_public_url(url);
+        settings = settings.with_public_url(url.clone());
     }
     let host = TableHost::new(Arc::clone(books), yard.clone());
-    let limits = *settings.limits();
     let adapter = MathFi::new(Arc::new(yard.clone()), Arc::new(host), settings);
     let (keeper, healed) = Keeper::open(Arc::clone(books), yard.clone()).map_err(OpenError::books)?;
+    keeper.turn_away(&config.settings.class().kind);
     let thread = thread::Builder::new().name("trainyard-keeper".to_owned());
     let keeping = thread.spawn(move || keeper.run()).map_err(OpenError::Thread)?;
-    let mount = |prefix| Mount::new(prefix, Arc::new(adapter.clone())).expect("it is a path prefix");
-    let login = mount("/api/login").with_body_limit(limits.json_bytes);
-    let rest = mount("/api/v1").with_body_limit(limits.body_bytes()).with_body_timeout(limits.upload_time);
-    Ok(Serving { adapter, mounts: [login, rest], keeping, resumed: healed.submitted })
+    let mounts = adapter.mounts();
+    Ok(Serving { adapter, mounts, keeping, resumed: healed.submitted })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trainyard_core::{Reference, Trained};
 use trainyard_mathfi::{DatasetId, PredictionId, PredictionState, Shape, TrainParameters};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError, Trainer};
-use trainyard_tabular::{Knobs, Model, PredictError, TableError, prepare, train_candidate};
+use trainyard_tabular::{Knobs, Model, ModelError, PredictError, TableError, prepare, train_candidate};
 use trainyard_trainkit::told;
 
 use super::books::Books;
@@ -34,8 +34,11 @@ impl Trainer for ContestTrainer {
             parameters.map_err(|error| TrainError::failed(error.to_string()))?;
         let unknown = || TrainError::failed(format!("no algorithm stands behind {}", candidate.label));
         let algorithm = books.contestants.find(&candidate.label).ok_or_else(unknown)?;
-        let table = books.tables.get(id, &books.files.table(id));
-        let data = table.map_err(|error| TrainError::failed(told(&error)))?;
+        let data = match books.tables.get(id, &books.files.table(id), &|| cx.should_stop()) {
+            Ok(data) => data,
+            Err(TableError::Stopped) => return Err(stopped(cx)),
+            Err(error) => return Err(TrainError::failed(told(&error))),
+        };
         let order = books.order.with_knobs(Knobs { scaling_factor, buckets });
         train_candidate(cx, job, &data, algorithm, &order)
     }
@@ -113,11 +116,14 @@ impl Trainer for PredictTrainer {
         books.catalog.start_prediction(id).map_err(not_noted)?;
         let reference = String::from_utf8_lossy(job.parameters.as_bytes());
         let path = cx.path(&Reference::new(&*reference))?;
-        let Ok(model) = Model::open(&path, books.contestants.lineup()).inspect_err(|error| {
-            let error: &dyn std::error::Error = error;
-            tracing::error!(prediction = %id, model = %path.display(), error, "a model cannot be used");
-        }) else {
-            return fail(books, id, "its model is of no use any more: train again");
+        let model = match Model::open(&path, books.contestants.lineup()) {
+            Ok(model) => model,
+            Err(error) if may_pass(&error) => return Err(TrainError::retry(told(&error))),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(prediction = %id, model = %path.display(), error, "a model cannot be used");
+                return fail(books, id, "its model is of no use any more: train again");
+            }
         };
         match predict(books, cx, id, &model) {
             Ok(()) => {}
@@ -131,6 +137,11 @@ impl Trainer for PredictTrainer {
         incoming::remove(&books.files.rows(id));
         Ok(Trained::default())
     }
+}
+
+/// Whether it is the disk, and not the model.
+fn may_pass(error: &ModelError) -> bool {
+    matches!(error, ModelError::Io { source, .. } if source.kind() != io::ErrorKind::NotFound)
 }
 
 fn predict(books: &Books, cx: &Context, id: PredictionId, model: &Model) -> Result<(), PredictError> {

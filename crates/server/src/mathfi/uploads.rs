@@ -11,9 +11,10 @@ use trainyard_mathfi::{
 use trainyard_runtime::Trainyard;
 use uuid::Uuid;
 
-use super::books::Books;
+use super::books::{Books, Receiving};
 use super::catalog::{NewPrediction, PredictionRefused};
 use super::keeper::submit;
+use super::room::{Part, not_kept, not_noted};
 use super::work::Work;
 use crate::incoming::{self, Incoming};
 
@@ -22,6 +23,8 @@ pub(crate) struct DataUpload {
     pub(crate) books: Arc<Books>,
     pub(crate) yard: Trainyard,
     pub(crate) id: DatasetId,
+    pub(crate) receiving: Receiving,
+    pub(crate) part: Part,
     pub(crate) incoming: Incoming,
 }
 
@@ -31,35 +34,38 @@ pub(crate) struct RowsUpload {
     pub(crate) yard: Trainyard,
     pub(crate) model: ModelId,
     pub(crate) owner: UserId,
+    pub(crate) part: Part,
     pub(crate) incoming: Incoming,
 }
 
 impl Upload<Dataset> for DataUpload {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError> {
-        self.incoming.write_all(bytes).map_err(HostError::new)
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        self.part.take(bytes.len() as u64)?;
+        self.incoming.write_all(bytes).map_err(not_kept)
     }
 
     /// The file comes first, the record second, the job third: a crash in between leaves a file that nobody knows,
     /// or a record whose job is made at the next start.
     fn finish(self: Box<Self>) -> Result<Dataset, Refused> {
-        let Self { books, yard, id, incoming } = *self;
-        incoming.sync().map_err(HostError::new)?;
+        let Self { books, yard, id, receiving, part, incoming } = *self;
+        incoming.sync().map_err(not_kept)?;
         let job = yard.job_id();
         let one_at_a_time = books.finishing.lock();
         let dataset = pending(&books, id)?;
+        part.check(books.stored(dataset.owner).map_err(HostError::new)?)?;
         incoming.keep(&books.files.data(id)).map_err(|error| {
             incoming::remove(&books.files.data(id));
-            HostError::new(error)
+            not_kept(error)
         })?;
         match books.catalog.begin_dataset(id, job) {
             Ok(true) => {}
             Ok(false) => return Err(Refused::NotPending),
             Err(error) => {
                 incoming::remove(&books.files.data(id));
-                return Err(HostError::new(error).into());
+                return Err(not_noted(error));
             }
         }
-        drop(one_at_a_time);
+        drop((one_at_a_time, part, receiving));
         submit(&books, &yard, Work::Prepare(id), job);
         Ok(Dataset { state: DatasetState::Processing, ..dataset })
     }
@@ -77,18 +83,20 @@ pub(super) fn pending(books: &Books, id: DatasetId) -> Result<Dataset, Refused> 
 }
 
 impl Upload<Prediction> for RowsUpload {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError> {
-        self.incoming.write_all(bytes).map_err(HostError::new)
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        self.part.take(bytes.len() as u64)?;
+        self.incoming.write_all(bytes).map_err(not_kept)
     }
 
     /// In the same order.
     fn finish(self: Box<Self>) -> Result<Prediction, Refused> {
-        let Self { books, yard, model, owner, incoming } = *self;
+        let Self { books, yard, model, owner, part, incoming } = *self;
+        part.check(books.stored(owner).map_err(HostError::new)?)?;
         let (id, job) = (PredictionId::new(Uuid::new_v4()), yard.job_id());
         let rows = books.files.rows(id);
         incoming.keep(&rows).map_err(|error| {
             incoming::remove(&rows);
-            HostError::new(error)
+            not_kept(error)
         })?;
         let added =
             books.catalog.add_prediction(NewPrediction { id, owner, model, job }, books.predictions_max);
@@ -96,9 +104,10 @@ impl Upload<Prediction> for RowsUpload {
             incoming::remove(&rows);
             match refused {
                 PredictionRefused::TooMany { max } => Refused::TooMany { what: "predictions", max },
-                PredictionRefused::Failed(error) => Refused::Failed(HostError::new(error)),
+                PredictionRefused::Failed(error) => not_noted(error),
             }
         })?;
+        drop(part);
         if let Some(gone) = gone {
             incoming::remove(&books.files.result(gone));
         }

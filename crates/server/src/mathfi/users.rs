@@ -18,7 +18,8 @@ pub(crate) struct Users {
     by_id: BTreeMap<UserId, Stamp>,
 }
 
-/// The user that was made because none was configured; the only time its password is known.
+/// The user that was made because none was configured; the only time its password is known. Who has lost it configures
+/// a user of this name with another password: what belongs to the name stays.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FirstUser {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trainyard_core::{Class, JobId, Kind, Parameters, Promotion, QueueName, Subject, Submission};
+use trainyard_core::{
+    Class, JobId, Kind, Parameters, Promotion, QueueName, RetryPolicy, Subject, Submission,
+};
 use trainyard_mathfi::{DatasetId, PredictionId};
 use uuid::Uuid;
 
@@ -45,14 +47,15 @@ pub(crate) struct Classes {
 }
 
 impl Classes {
-    /// With these limits of time.
-    pub(crate) fn new(prepare: Duration, predict: Duration) -> Self {
+    /// With these limits of time. What fails for a reason that may pass is tried again.
+    pub(crate) fn new(prepare: Duration, predict: Duration, retry: RetryPolicy) -> Self {
         let class = |name, time| {
             let kind = Kind::new(name).expect("a short word is a kind");
             let queue = QueueName::new(name).expect("a short word is a queue name");
             let mut class = Class::new(kind, queue);
             class.limits.time = Some(time);
             class.promotion = Promotion::Manual;
+            class.retry = retry;
             Arc::new(class)
         };
         Self { prepare: class("mathfi-prepare", prepare), predict: class("mathfi-predict", predict) }

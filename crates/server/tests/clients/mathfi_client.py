@@ -105,10 +105,23 @@ def main(url, user, password):
     assert training["targetPerformance"] == 0.9 and training["achievedPerformance"] >= 0.9, training
     mathfi.call("PATCH", f"training/{started['trainingJobKey']}/cancel", 409)
 
-    # One that nobody can win is cancelled.
-    hard = mathfi.call("POST", f"training/datasets/{key}", 201, json={"scalingFactor": 10, "performanceThreshold": 1})
-    cancelled = mathfi.session.patch(f"{url}/api/v1/training/{hard['trainingJobKey']}/cancel", timeout=LONG)
-    assert cancelled.status_code in (200, 409), cancelled.text
+    # One that nobody can win is cancelled: rows that come twice, once in either class, and so many that it is at work
+    # for far longer than it takes to ask.
+    columns = [f"c{n}" for n in range(20)]
+    twice = [[f"{rng.uniform(-1, 1):.4f}" for _ in columns] for _ in range(20_000)]
+    table_of_noise = [[f"{label} {n}", *row, label] for n, row in enumerate(twice) for label in ("in", "out")]
+    noise = mathfi.call("POST", "datasets", 201, json={"datasetName": "noise"})
+    files = {"file": ("noise.csv", text(["id", *columns, "class"], table_of_noise), "text/csv")}
+    noise_key = noise["datasetKey"]
+    answer = mathfi.session.post(f"{url}/api/v1/datasets/{noise_key}/data", files=files, timeout=LONG)
+    assert answer.status_code in (200, 202), answer.text
+    ready = mathfi.wait(noise["datasetCreationProgressUrl"], {"COMPLETED", "FAILED"})
+    assert ready["status"] == "COMPLETED", ready
+    settings = {"scalingFactor": 10, "performanceThreshold": 1}
+    hard = mathfi.call("POST", f"training/datasets/{noise_key}", 201, json=settings)
+    cancelled = mathfi.call("PATCH", f"training/{hard['trainingJobKey']}/cancel", 200)
+    assert cancelled["status"] == "CANCELLED", cancelled
+    assert mathfi.call("GET", f"training/{hard['trainingJobKey']}", 200)["status"] == "CANCELLED"
 
     # Predict for rows that took no part.
     fresh = list(rows(rng, 500))

@@ -68,15 +68,14 @@ impl Caller {
     }
 
     /// As a form with a part `file`.
-    pub(crate) fn send(&self, path: &str, csv: &str) -> Answered {
-        let body = format!(
-            "--xX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\
-             Content-Type: text/csv\r\n\r\n{csv}\r\n--xX--\r\n"
-        );
+    pub(crate) fn send(&self, path: &str, csv: impl AsRef<[u8]>) -> Answered {
+        let head = "--xX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\
+             Content-Type: text/csv\r\n\r\n";
+        let body = [head.as_bytes(), csv.as_ref(), b"\r\n--xX--\r\n"].concat();
         let request =
             self.agent.post(self.full(path)).header("Authorization", format!("Bearer {}", self.token));
         let request = request.header("Content-Type", "multipart/form-data; boundary=xX");
-        read(request.send(body.as_bytes()).expect("an answer"))
+        read(request.send(&body[..]).expect("an answer"))
     }
 
     /// To a signed URL, without a token.
@@ -117,7 +116,7 @@ impl Caller {
     }
 
     /// A dataset with its data on the way.
-    pub(crate) fn upload(&self, name: &str, csv: &str) -> String {
+    pub(crate) fn upload(&self, name: &str, csv: impl AsRef<[u8]>) -> String {
         let created = self.create(name);
         let answer = self.send(&format!("/api/v1/datasets/{}/data", created.key), csv);
         assert!(matches!(answer.status, 200 | 202), "{answer:?}");

@@ -1,6 +1,8 @@
 //! A client that speaks raw HTTP, points to index, and waiting by asking, as the vendor's clients do.
 #![allow(dead_code, reason = "every test takes what it needs")]
 
+pub(crate) mod clients;
+pub(crate) mod heygen;
 pub(crate) mod mathfi;
 #[cfg(unix)]
 pub(crate) mod serving;

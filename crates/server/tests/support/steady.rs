@@ -34,7 +34,7 @@ impl Gate {
     }
 
     /// Whether it was opened before it was over.
-    fn pass(&self, is_over: impl Fn() -> bool) -> bool {
+    pub(crate) fn pass(&self, is_over: impl Fn() -> bool) -> bool {
         let mut is_open = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
         while !*is_open && !is_over() {
             let look = Duration::from_millis(5);

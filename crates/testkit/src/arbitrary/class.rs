@@ -7,8 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 use trainyard_core::{
     Abilities, Admission, Backoff, Because, Class, Decision, Epoch, Gain, History, Limits, Node, Observation,
-    Placement, Promotion, Queue, QueueSettings, Resources, RetrainRule, RetryPolicy, Rule, Settings,
-    StallRule, Switch, Template, Trigger, Unmet, Verdict,
+    Placement, Promotion, Queue, QueueSettings, Resources, Retention, RetrainRule, RetryPolicy, Rule,
+    Settings, StallRule, Switch, Template, Trigger, Unmet, Verdict,
 };
 
 use super::{
@@ -81,9 +81,19 @@ pub(super) fn queue_settings() -> impl Strategy<Value = QueueSettings> {
     })
 }
 
+pub(super) fn retention() -> impl Strategy<Value = Retention> {
+    any::<(Option<u32>, Option<u32>)>()
+        .prop_map(|(finished_max, models_max)| Retention { finished_max, models_max })
+}
+
+/// With the default retention: another one is told by an event of its own.
 pub(super) fn queue() -> impl Strategy<Value = Queue> {
-    (queue_settings(), option::of(reason()), any::<u32>(), any::<u32>())
-        .prop_map(|(settings, paused, running, waiting)| Queue { settings, paused, running, waiting })
+    (queue_settings(), option::of(reason()), any::<u32>(), any::<u32>()).prop_map(
+        |(settings, paused, running, waiting)| {
+            let retention = Retention::default();
+            Queue { settings, retention, paused, running, waiting }
+        },
+    )
 }
 
 pub(super) fn placement() -> impl Strategy<Value = Placement> {

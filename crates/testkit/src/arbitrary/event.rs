@@ -3,15 +3,15 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use trainyard_core::{Epoch, Event, Fact, Interruption, Order, Release, Restored};
+use trainyard_core::{Epoch, Event, Fact, Holder, Interruption, Order, Release, Restored, Shown};
 
 use super::class::{
-    abilities, decision, node, queue, queue_settings, retrain_rule, rule, settings, template,
+    abilities, decision, node, queue, queue_settings, retention, retrain_rule, rule, settings, template,
 };
-use super::job::{checkpoint, job, model, outcome, submission};
+use super::job::{checkpoint, job, model, outcome, submission, trained};
 use super::{
-    duration, job_id, lease, model_id, node_id, parameters, queue_name, reason, registry, score, subject,
-    timestamp,
+    candidate_id, duration, job_id, lease, model_id, node_id, parameters, queue_name, reason, registry,
+    score, subject, timestamp,
 };
 
 /// Up to so many facts.
@@ -40,6 +40,7 @@ fn yard() -> BoxedStrategy<Event> {
         node_id().prop_map(|node| Event::NodeLost { node }),
         (queue_name(), queue_settings())
             .prop_map(|(queue, settings)| Event::QueueConfigured { queue, settings }),
+        (queue_name(), retention()).prop_map(|(queue, retention)| Event::RetentionSet { queue, retention }),
         (queue_name(), reason()).prop_map(|(queue, reason)| Event::QueuePaused { queue, reason }),
         queue_name().prop_map(|queue| Event::QueueResumed { queue }),
     ]
@@ -64,6 +65,10 @@ fn run() -> BoxedStrategy<Event> {
         (job_id(), lease(), any::<u64>(), option::of(score())).prop_map(|(job, lease, step, performance)| {
             Event::Reported { job, lease, step, performance }
         }),
+        (job_id(), lease(), any::<u64>(), score())
+            .prop_map(|(job, lease, step, performance)| Event::Reached { job, lease, step, performance }),
+        (job_id(), lease(), model_id(), trained())
+            .prop_map(|(job, lease, model, trained)| Event::HandedOver { job, lease, model, trained }),
         (job_id(), lease(), checkpoint()).prop_map(|(job, lease, checkpoint)| Event::Checkpointed {
             job,
             lease,
@@ -122,14 +127,22 @@ fn rules_and_models() -> BoxedStrategy<Event> {
 }
 
 fn restored() -> BoxedStrategy<Event> {
-    let restored = prop_oneof![
-        (any::<u64>(), lease())
-            .prop_map(|(order, lease)| Restored::Counters { order: Order::new(order), lease }),
-        (queue_name(), queue()).prop_map(|(name, queue)| Restored::Queue { name, queue }),
-        (node_id(), node()).prop_map(|(id, node)| Restored::Node { id, node }),
-        job().prop_map(Restored::Job),
-        (subject(), rule()).prop_map(|(subject, rule)| Restored::Rule { subject, rule }),
-        (model(), any::<bool>()).prop_map(|(model, active)| Restored::Model { model, active }),
-    ];
+    let shown = prop_oneof![any::<u64>().prop_map(Shown::Now), any::<u64>().prop_map(Shown::Before)];
+    let restored =
+        prop_oneof![
+            (any::<u64>(), lease())
+                .prop_map(|(order, lease)| Restored::Counters { order: Order::new(order), lease }),
+            (queue_name(), queue()).prop_map(|(name, queue)| Restored::Queue { name, queue }),
+            (node_id(), node()).prop_map(|(id, node)| Restored::Node { id, node }),
+            job().prop_map(Restored::Job),
+            (subject(), rule()).prop_map(|(subject, rule)| Restored::Rule { subject, rule }),
+            (model(), any::<bool>()).prop_map(|(model, active)| Restored::Model { model, active }),
+            (job_id(), candidate_id(), lease()).prop_map(|(job, candidate, lease)| Restored::Reached {
+                job,
+                holder: Holder { candidate, lease }
+            }),
+            (job_id(), option::of(candidate_id()), shown)
+                .prop_map(|(job, candidate, shown)| Restored::Shown { job, candidate, shown }),
+        ];
     restored.prop_map(|restored| Event::Restored(Box::new(restored))).boxed()
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use trainyard_core::{
     Attempt, Candidate, CandidatePhase, Checkpoint, Contact, Contest, ContestPlan, Draining, Entrant, Epoch,
     Extras, Finished, Job, Mark, MedianRule, Model, Order, Outcome, PerformanceWindow, Phase, Priority,
-    Running, Standing, Submission, TimedOut, Waiting,
+    Running, Standing, Submission, TimedOut, Trained, Waiting,
 };
 
 use super::class::{admission, class, placement};
@@ -73,6 +73,11 @@ fn contest() -> BoxedStrategy<Contest> {
     let phase = prop_oneof![
         Just(CandidatePhase::Pending),
         lease().prop_map(|lease| CandidatePhase::Running { lease }),
+        (lease(), model_id(), trained()).prop_map(|(lease, model, trained)| CandidatePhase::HandedOver {
+            lease,
+            model,
+            trained
+        }),
         (outcome(), timestamp()).prop_map(|(outcome, at)| CandidatePhase::Ended { outcome, at }),
     ];
     let candidate = (candidate_id(), label(), parameters(), phase, standing(), vec(score(), 0..4)).prop_map(
@@ -86,8 +91,15 @@ fn contest() -> BoxedStrategy<Contest> {
         },
     );
     (score(), median(), vec(candidate, 0..4))
-        .prop_map(|(target, median, candidates)| Contest { target, median, candidates })
+        .prop_map(|(target, median, candidates)| {
+            // A snapshot tells of whoever has reached the target in pieces of their own.
+            Contest { target, median, candidates, holders: Vec::new() }
+        })
         .boxed()
+}
+
+pub(super) fn trained() -> impl Strategy<Value = Trained> {
+    (option::of(reason()), metrics()).prop_map(|(artifact, metrics)| Trained { artifact, metrics })
 }
 
 pub(super) fn checkpoint() -> impl Strategy<Value = Checkpoint> {
@@ -100,7 +112,10 @@ fn standing() -> BoxedStrategy<Standing> {
     let mark = (timestamp(), option::of(score()), any::<Option<u64>>())
         .prop_map(|(since, performance, step)| Mark { since, performance, step });
     (any::<u64>(), window, option::of(mark), option::of(checkpoint()))
-        .prop_map(|(step, window, mark, checkpoint)| Standing { step, window, mark, checkpoint })
+        .prop_map(|(step, window, mark, checkpoint)| {
+            // A snapshot tells at which step something was shown in a piece of its own.
+            Standing { step, window, shown: None, mark, checkpoint }
+        })
         .boxed()
 }
 

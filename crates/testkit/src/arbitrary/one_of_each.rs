@@ -6,15 +6,16 @@ use std::time::Duration;
 use trainyard_core::{
     Abilities, Admission, Attempt, Because, Candidate, CandidateId, CandidatePhase, Checkpoint, Class,
     Contact, Contest, ContestPlan, Decision, Draining, Entrant, Epoch, Event, Extras, Fact, Finished, Gain,
-    History, IdempotencyKey, Interruption, Job, JobId, Kind, Label, Lease, Limits, Mark, MedianRule, Metric,
-    Model, ModelId, Node, NodeId, Observation, Order, Outcome, Parameters, PerformanceWindow, Phase,
-    Placement, Priority, Promotion, Queue, QueueName, QueueSettings, Reason, Registry, Release, Resource,
-    Resources, Restored, RetrainRule, RetryPolicy, Rule, Running, Score, Settings, StallRule, Standing,
-    Subject, Submission, Switch, Template, TimedOut, Timestamp, Trigger, Unmet, Verdict, Waiting,
+    History, Holder, IdempotencyKey, Interruption, Job, JobId, Kind, Label, Lease, Limits, Mark, MedianRule,
+    Metric, Metrics, Model, ModelId, Node, NodeId, Observation, Order, Outcome, Parameters,
+    PerformanceWindow, Phase, Placement, Priority, Promotion, Queue, QueueName, QueueSettings, Reason,
+    Registry, Release, Resource, Resources, Restored, Retention, RetrainRule, RetryPolicy, Rule, Running,
+    Score, Settings, Shown, StallRule, Standing, Subject, Submission, Switch, Template, TimedOut, Timestamp,
+    Trained, Trigger, Unmet, Verdict, Waiting,
 };
 
 /// How many events there are.
-pub const EVENTS: usize = 31;
+pub const EVENTS: usize = 34;
 
 /// The number of an event, from 0. An event that is new has no number until someone gives it one, and a place in
 /// [`one_of_each`].
@@ -52,6 +53,9 @@ pub const fn event_number(event: &Event) -> usize {
         Event::Retired { .. } => 28,
         Event::Forgotten { .. } => 29,
         Event::Restored(_) => 30,
+        Event::Reached { .. } => 31,
+        Event::HandedOver { .. } => 32,
+        Event::RetentionSet { .. } => 33,
     }
 }
 
@@ -59,7 +63,8 @@ pub const fn event_number(event: &Event) -> usize {
 /// newer ones.
 #[must_use]
 pub fn one_of_each() -> Vec<Fact> {
-    let events = yard().into_iter().chain(jobs()).chain(rules_and_models()).chain(restored()).chain(parts());
+    let first = yard().into_iter().chain(jobs()).chain(rules_and_models()).chain(restored()).chain(parts());
+    let events = first.chain(reached()).chain(retentions());
     (1_800_000_000_000..)
         .zip(events)
         .map(|(at, event)| Fact { at: Timestamp::from_millis(at), event })
@@ -203,7 +208,8 @@ fn parts() -> Vec<Event> {
         let (id, label) = (CandidateId::from_u128(1), Label::new("knn").expect("a label"));
         let (parameters, standing) = (Parameters::default(), Standing::default());
         let candidate = Candidate { id, label, parameters, phase, standing, means: Vec::new() };
-        let contest = Contest { target: score(0.5), median: None, candidates: vec![candidate] };
+        let (target, candidates, holders) = (score(0.5), vec![candidate], Vec::new());
+        let contest = Contest { target, median: None, candidates, holders };
         let extras = Extras { contest: Some(contest), ..Extras::default() };
         Restored::Job(Job { extras: Some(Box::new(extras)), ..job_restored() })
     });
@@ -249,6 +255,38 @@ fn parts() -> Vec<Event> {
     outcomes.into_iter().chain(jobs).chain(rules).chain(verdicts).chain(rest).collect()
 }
 
+/// What came with the order of reaching.
+fn reached() -> Vec<Event> {
+    let (job, lease, candidate) = (JobId::from_u128(7), Lease::new(301), CandidateId::from_u128(1));
+    let model = ModelId::from_u128(6);
+    let metrics = model_metrics();
+    let trained = Trained { artifact: Some(Reason::new("models/6.bin")), metrics };
+    let phase =
+        CandidatePhase::HandedOver { lease, model, trained: Trained { artifact: None, ..trained.clone() } };
+    let (label, parameters) = (Label::new("knn").expect("a label"), Parameters::default());
+    let standing = Standing::default();
+    let waits = Candidate { id: candidate, label, parameters, phase, standing, means: Vec::new() };
+    let contest = Contest { target: score(0.5), median: None, candidates: vec![waits], holders: Vec::new() };
+    let extras = Extras { contest: Some(contest), ..Extras::default() };
+    let restored = [
+        Restored::Job(Job { extras: Some(Box::new(extras)), ..job_restored() }),
+        Restored::Reached { job, holder: Holder { candidate, lease } },
+        Restored::Shown { job, candidate: Some(candidate), shown: Shown::Now(12) },
+        Restored::Shown { job, candidate: None, shown: Shown::Before(11) },
+    ];
+    let events = [
+        Event::Reached { job, lease, step: 13, performance: score(0.9375) },
+        Event::HandedOver { job, lease, model, trained },
+    ];
+    events.into_iter().chain(restored.map(|piece| Event::Restored(Box::new(piece)))).collect()
+}
+
+/// What came with queues of which other numbers are kept.
+fn retentions() -> Vec<Event> {
+    let said = Retention { finished_max: Some(300), models_max: Some(1_024) };
+    [said, Retention::default()].map(|retention| Event::RetentionSet { queue: queue(), retention }).into()
+}
+
 fn submission() -> Submission {
     let entrant = |id, label: &str| Entrant {
         id: CandidateId::from_u128(id),
@@ -277,6 +315,7 @@ fn job_restored() -> Job {
     let standing = Standing {
         step: 12,
         window: PerformanceWindow::restore(vec![score(0.5), score(0.25)], 9, Some(score(0.75))),
+        shown: None,
         mark: Some(Mark { since: at(4), performance: Some(score(0.5)), step: None }),
         checkpoint: Some(checkpoint()),
     };
@@ -288,7 +327,8 @@ fn job_restored() -> Job {
         standing: standing.clone(),
         means: vec![score(0.5), score(0.375)],
     };
-    let contest = Contest { target: score(0.9), median: None, candidates: vec![candidate] };
+    let contest =
+        Contest { target: score(0.9), median: None, candidates: vec![candidate], holders: Vec::new() };
     Job {
         id: JobId::from_u128(7),
         order: Order::new(11),
@@ -323,10 +363,14 @@ fn model() -> Model {
         job: JobId::from_u128(7),
         parent: Some(ModelId::from_u128(4)),
         artifact: Reason::new("models/5.bin"),
-        metrics: [(Metric::new("recall").expect("a metric"), score(0.96875))].into(),
+        metrics: model_metrics(),
         watermark: Some(10_000),
         at: at(9),
     }
+}
+
+fn model_metrics() -> Metrics {
+    [(Metric::new("recall").expect("a metric"), score(0.96875))].into()
 }
 
 fn class() -> Class {

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Rhythm {
     /// After so many steps.
     pub steps: Option<NonZeroU64>,
-    /// After so long, unless writing takes so long that it would slow the training down.
+    /// After so long, unless writing takes so long that it would slow the training down; zero for after every step,
+    /// whatever it takes.
     pub every: Duration,
 }
 
@@ -17,7 +18,8 @@ impl Rhythm {
     #[must_use]
     pub fn is_due(&self, steps: u64, since: Duration, cost: Duration) -> bool {
         let by_steps = self.steps.is_some_and(|every| steps >= every.get());
-        by_steps || steps > 0 && since >= self.every.max(cost.saturating_mul(COST_PART))
+        let by_time = self.every.is_zero() || since >= self.every.max(cost.saturating_mul(COST_PART));
+        by_steps || steps > 0 && by_time
     }
 }
 
@@ -38,6 +40,9 @@ mod tests {
         assert!(!rhythm.is_due(0, 5 * SECOND, Duration::ZERO), "nothing new");
         assert!(!rhythm.is_due(1, 19 * SECOND, SECOND));
         assert!(rhythm.is_due(1, 20 * SECOND, SECOND));
+        let rhythm = Rhythm { steps: None, every: Duration::ZERO };
+        assert!(rhythm.is_due(1, Duration::ZERO, SECOND), "after every step, whatever it costs");
+        assert!(!rhythm.is_due(0, SECOND, Duration::ZERO), "nothing new");
         let rhythm = Rhythm { steps: NonZeroU64::new(3), every: Duration::MAX };
         assert!(!rhythm.is_due(2, 100 * SECOND, SECOND));
         assert!(rhythm.is_due(3, Duration::ZERO, SECOND));

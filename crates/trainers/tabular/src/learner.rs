@@ -83,12 +83,20 @@ pub trait Learner: Send + Sync + 'static {
     ) -> Result<Step, LearnError>;
 
     /// The classes of the validation rows, by what is learned; one for each row. Ensembles keep sums in their notes,
-    /// so that a step does not ask every tree again.
+    /// so that a step does not ask every tree again. Looks at [`Lesson::is_over`] every few milliseconds; once it is
+    /// over, any classes will do, for nobody looks at them.
     fn validate(&self, lesson: &Lesson<'_>, notes: &mut Self::Notes, learned: &Self::Learned) -> Vec<u16>;
 
     /// The probability of each class for each row, row after row: `rows.len() * classes` numbers from 0 to 1 that
     /// add up to 1 per row.
     fn predict(&self, learned: &Self::Learned, rows: &Rows) -> Vec<f32>;
+
+    /// What is left of what is learned when it is handed over, to predict by and never to go on from; `None` when that
+    /// is all of it. It predicts the same.
+    fn lasting(&self, learned: &Self::Learned) -> Option<Self::Learned> {
+        let _ = learned;
+        None
+    }
 }
 
 /// What a learner learns from.

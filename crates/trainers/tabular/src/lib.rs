@@ -24,7 +24,7 @@
 //! let (csv, table) = (folder.path().join("trees.csv"), folder.path().join("trees.table"));
 //! made::mixed(1, 600).write_csv(&mut std::fs::File::create(&csv)?)?;
 //! prepare(&csv, &table, &Limits::default(), &|| false)?;
-//! let data = Dataset::open(&table, &Shares::default(), 7)?;
+//! let data = Dataset::open(&table, &Shares::default(), 7, &|| false)?;
 //!
 //! let lesson = Lesson {
 //!     train: data.train(),
@@ -52,10 +52,14 @@
 //! - A seed means the same figures for any number of threads, and for a run that was cut short and resumed as for one
 //!   that was not. `linear` and `network` multiply by a kernel chosen by the vector instructions of the machine; between
 //!   machines with different ones their last bits differ.
-//! - What is learned is bounded, whatever the data: 256 trees of 8,191 nodes at most, 1,000 rounds of 61, fewer with
-//!   many classes; and the weights of 4,096 components.
-//! - Who is told to stop does so within milliseconds, also in the middle of a step; a figure that is being measured for
-//!   a champion is measured to its end.
+//! - What is learned is bounded, whatever the data: 256 trees of 8,191 nodes at most, fewer with many classes; 1,000
+//!   rounds of trees of 61 nodes, fewer with many classes; and the weights of as many components as vectors have, which
+//!   are 4,096 or, where that is more, three for each column. [`Prepared::training_bytes`] counts all of it.
+//! - Who is told to stop does so within some tens of milliseconds, also in the middle of a step, or while a table is
+//!   read or a champion is measured.
+//! - A text that none of the rows learned from has says nothing of its row. In questions about it `boosting` sends it
+//!   with the many, `extra-trees` by chance.
+//! - Whether there is more to gain is judged by the validation rows, as who is best is.
 
 mod checkpoint;
 mod data;

@@ -95,7 +95,7 @@ impl Algorithm {
         self.learner.resume(lesson, learned).map(Course)
     }
 
-    /// What [`Course::save`] gave, ready to predict.
+    /// What [`Course::save`] or [`Course::lasting`] gave, ready to predict.
     ///
     /// # Errors
     /// [`RecallError`] when it is not from this algorithm.
@@ -103,7 +103,7 @@ impl Algorithm {
         self.learner.recall(learned).map(Predictor)
     }
 
-    /// The probability of each class for each row, row after row, by what [`Course::save`] gave.
+    /// The probability of each class for each row, row after row, by what [`Course::save`] or [`Course::lasting`] gave.
     ///
     /// Who predicts more than once asks [`Algorithm::recall`].
     ///
@@ -132,7 +132,7 @@ impl Course {
         self.0.step(lesson)
     }
 
-    /// The classes of the validation rows, by what is learned.
+    /// The classes of the validation rows, by what is learned; of no worth once the lesson is over.
     pub fn validate(&mut self, lesson: &Lesson<'_>) -> Vec<u16> {
         self.0.validate(lesson)
     }
@@ -149,6 +149,15 @@ impl Course {
     /// [`LearnError::Unstorable`] when its type has no binary form.
     pub fn save(&self) -> Result<Vec<u8>, LearnError> {
         self.0.save()
+    }
+
+    /// What is learned, to predict with and never to go on from: [`Course::save`] without what only the way there
+    /// needs.
+    ///
+    /// # Errors
+    /// As [`Course::save`].
+    pub fn lasting(&self) -> Result<Vec<u8>, LearnError> {
+        self.0.lasting()
     }
 }
 
@@ -208,6 +217,7 @@ trait Attended: Send {
     fn validate(&mut self, lesson: &Lesson<'_>) -> Vec<u16>;
     fn predict(&self, rows: &Rows) -> Vec<f32>;
     fn save(&self) -> Result<Vec<u8>, LearnError>;
+    fn lasting(&self) -> Result<Vec<u8>, LearnError>;
 }
 
 /// Something learned, whatever its type.
@@ -260,7 +270,14 @@ impl<L: Learner> Attended for Desk<L> {
     }
 
     fn save(&self) -> Result<Vec<u8>, LearnError> {
-        postcard::to_allocvec(&self.learned).map_err(|error| LearnError::Unstorable(error.to_string()))
+        encode(&self.learned)
+    }
+
+    fn lasting(&self) -> Result<Vec<u8>, LearnError> {
+        match self.learner.lasting(&self.learned) {
+            Some(lasting) => encode(&lasting),
+            None => encode(&self.learned),
+        }
     }
 }
 
@@ -268,6 +285,10 @@ impl<L: Learner> Recalled for Memory<L> {
     fn predict(&self, rows: &Rows) -> Vec<f32> {
         self.learner.predict(&self.learned, rows)
     }
+}
+
+fn encode<T: serde::Serialize>(learned: &T) -> Result<Vec<u8>, LearnError> {
+    postcard::to_allocvec(learned).map_err(|error| LearnError::Unstorable(error.to_string()))
 }
 
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, RecallError> {

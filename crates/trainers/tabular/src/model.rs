@@ -98,9 +98,11 @@ impl Model {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 const MAGIC: &[u8; 8] = b"TYARDCLS";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The longest model file that is read: 1 GiB.
 const BYTES_MAX: u64 = 1 << 30;

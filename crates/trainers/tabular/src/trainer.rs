@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 
-use trainyard_trainkit::{Rhythm, told};
+use trainyard_trainkit::{Rhythm, each, told};
 
-use crate::checkpoint::{Saved, bytes_of, fingerprint, forget};
-use crate::lineup::Course;
+use crate::checkpoint::{Best, Saved, bytes_of, fingerprint, forget};
+use crate::learners::highest;
+use crate::lineup::{Course, Predictor};
 use crate::{
     Algorithm, Dataset, Knobs, LearnError, Lesson, Model, ResumeError, Rows, Step, balanced_accuracy,
 };
@@ -46,7 +47,8 @@ impl Order {
     }
 
     /// With a checkpoint after so long, at the first step that ends then: what a crash costs. It is written less
-    /// often where it takes longer than a twentieth of that. Default: 5 seconds; zero for after every step.
+    /// often where it takes longer than a twentieth of that. Default: 5 seconds; zero for after every step, whatever
+    /// that takes.
     #[must_use]
     pub const fn with_checkpoint_every(mut self, every: Duration) -> Self {
         self.rhythm.every = every;
@@ -74,11 +76,12 @@ impl Default for Order {
 /// over a [`Model`] with the figures `performance` (that of the report), `training_performance` and
 /// `test_performance`, the same measured on the training and on the test rows; the last is left out when there are no
 /// test rows. With nothing more to learn below the target it hands nothing over, which a contest counts as stalled.
-/// A run outside of a contest learns all it can, and hands that over.
+/// A run outside of a contest learns all it can, and hands over what did best on the validation rows; of equals the
+/// last.
 ///
 /// It goes on from the checkpoint of an earlier attempt, if that fits: then every figure is as if it had never been
-/// cut short. One that does not fit is logged, and it begins anew. All candidates of a contest can share one
-/// [`Dataset`].
+/// cut short. One that does not fit is logged, and it begins anew, from step 0. All candidates of a contest can share
+/// one [`Dataset`].
 ///
 /// # Errors
 /// [`TrainError`] when it was told to stop, nothing can be learned, or the disk refuses.
@@ -103,14 +106,15 @@ pub fn train_candidate(
         over: &over,
     };
     let mut candidate = Candidate::start(cx, data, algorithm, order.rhythm, lesson)?;
-    if let Some(target) = job.candidate.as_ref().map(|candidate| candidate.target)
-        && candidate.step > 0
-    {
-        // It may have got there in the moment in which it was cut short.
-        let performance = candidate.performance()?;
-        if performance >= target.get() {
+    let target = job.candidate.as_ref().map(|candidate| candidate.target.get());
+    if candidate.step > 0 {
+        // It may have got there, or have run out, in the moment in which it was cut short.
+        let performance = candidate.performance(target)?;
+        let is_there = target.is_some_and(|target| performance >= target);
+        if is_there || candidate.exhausted {
             return match candidate.report(performance) {
-                Ok(()) | Err(Stop::TargetReached) => candidate.hand_over(performance),
+                Ok(()) | Err(Stop::TargetReached) if is_there => candidate.win(performance),
+                Ok(()) => candidate.run_out(),
                 Err(_) => Err(candidate.stopped()),
             };
         }
@@ -122,15 +126,15 @@ pub fn train_candidate(
             Err(error) => return Err(TrainError::failed(error.to_string())),
         };
         candidate.step += 1;
-        let performance = candidate.performance()?;
+        candidate.exhausted = step == Step::Exhausted;
+        let performance = candidate.performance(target)?;
         match candidate.report(performance) {
             Ok(()) => {}
-            Err(Stop::TargetReached) => return candidate.hand_over(performance),
+            Err(Stop::TargetReached) => return candidate.win(performance),
             Err(_) => return Err(candidate.stopped()),
         }
-        if step == Step::Exhausted {
-            let in_contest = job.candidate.is_some();
-            return if in_contest { Ok(Trained::default()) } else { candidate.hand_over(performance) };
+        if candidate.exhausted {
+            return candidate.run_out();
         }
         candidate.keep_if_due();
     }
@@ -145,6 +149,9 @@ struct Candidate<'a> {
     fingerprint: [u8; 32],
     course: Course,
     step: u64,
+    exhausted: bool,
+    /// The best of all steps; never in a contest, where the first that is good enough counts.
+    best: Option<Best<Vec<u8>>>,
     kept: Kept,
 }
 
@@ -168,22 +175,29 @@ impl<'a> Candidate<'a> {
     ) -> Result<Self, TrainError> {
         let fingerprint = fingerprint(data, &lesson);
         let resumed = resume(cx, algorithm, &lesson, &fingerprint).or_else(|| {
-            let course = algorithm.begin(&lesson).map(|course| (course, 0));
-            Some(course.map_err(|error| broken(cx, &error)))
+            let course = algorithm.begin(&lesson).map_err(|error| broken(cx, &error));
+            Some(course.map(|course| Resumed { course, step: 0, exhausted: false, best: None }))
         });
-        let (course, step) = resumed.expect("it was begun, or failed to begin")?;
+        let Resumed { course, step, exhausted, best } = resumed.expect("it was begun, or failed to begin")?;
         let kept = Kept { rhythm, step, file: None, at: Instant::now(), cost: Duration::ZERO };
-        Ok(Self { cx, data, algorithm, lesson, fingerprint, course, step, kept })
+        Ok(Self { cx, data, algorithm, lesson, fingerprint, course, step, exhausted, best, kept })
     }
 
-    /// The balanced accuracy on the validation rows.
-    fn performance(&mut self) -> Result<f64, TrainError> {
+    /// The balanced accuracy on the validation rows. Without a target, the best is kept.
+    fn performance(&mut self, target: Option<f64>) -> Result<f64, TrainError> {
         let said = self.course.validate(&self.lesson);
+        if self.lesson.is_over() {
+            return Err(self.stopped());
+        }
         let expected = self.lesson.validation_classes;
         if said.len() != expected.len() {
             return Err(odd(format!("said {} classes for {} rows", said.len(), expected.len())));
         }
-        Ok(balanced_accuracy(expected, &said, self.lesson.classes))
+        let performance = balanced_accuracy(expected, &said, self.lesson.classes);
+        if target.is_none() && self.best.as_ref().is_none_or(|best| performance >= best.performance) {
+            self.best = Some(Best { performance, lasting: self.course.lasting().map_err(unstorable)? });
+        }
+        Ok(performance)
     }
 
     fn report(&self, performance: f64) -> Result<(), Stop> {
@@ -192,31 +206,59 @@ impl<'a> Candidate<'a> {
         self.cx.report(progress)
     }
 
-    /// What to return now that it is over.
-    fn hand_over(&self, performance: f64) -> Result<Trained, TrainError> {
+    /// What to return now that the target is reached.
+    fn win(&self, performance: f64) -> Result<Trained, TrainError> {
+        let lasting = self.course.lasting().map_err(unstorable)?;
+        self.hand_over(&Best { performance, lasting })
+    }
+
+    /// What to return now that nothing more will be gained: the best, or in a contest nothing.
+    fn run_out(&self) -> Result<Trained, TrainError> {
+        self.best.as_ref().map_or_else(|| Ok(Trained::default()), |best| self.hand_over(best))
+    }
+
+    fn hand_over(&self, Best { performance, lasting }: &Best<Vec<u8>>) -> Result<Trained, TrainError> {
         let path = self.cx.dir()?.join(MODEL);
-        let learned = self.course.save().map_err(|error| TrainError::failed(error.to_string()))?;
-        Model::save(&path, self.algorithm.name(), self.data, &learned)
+        Model::save(&path, self.algorithm.name(), self.data, lasting)
             .map_err(|error| TrainError::retry(told(&error)))?;
-        self.cx.measure("performance", performance)?;
-        self.measure("training_performance", self.data.train(), self.data.train_classes())?;
+        let recalled = self.algorithm.recall(lasting);
+        let recalled = recalled.map_err(|error| odd(format!("cannot read what it has learned: {error}")))?;
+        self.cx.measure("performance", *performance)?;
+        self.measure("training_performance", &recalled, self.data.train(), self.data.train_classes())?;
         if !self.data.test().is_empty() {
-            self.measure("test_performance", self.data.test(), self.data.test_classes())?;
+            self.measure("test_performance", &recalled, self.data.test(), self.data.test_classes())?;
         }
         self.cx.trained(MODEL)
     }
 
-    fn measure(&self, name: &str, rows: &Rows, expected: &[u16]) -> Result<(), TrainError> {
-        if let Some(stop) = self.cx.stop_reason().filter(|stop| !stop.may_write()) {
-            return Err(stop.into());
-        }
-        let probabilities = self.course.predict(rows);
-        let classes = self.lesson.classes;
-        if probabilities.len() != rows.len() * classes {
-            return Err(odd(format!("gave {} probabilities for {} rows", probabilities.len(), rows.len())));
-        }
-        let said = crate::learners::highest(&probabilities, classes);
-        self.cx.measure(name, balanced_accuracy(expected, &said, classes))
+    /// Measures in blocks, which the threads share, and gives up between two of them when nothing may be written any
+    /// more.
+    fn measure(
+        &self,
+        name: &str,
+        recalled: &Predictor,
+        rows: &Rows,
+        expected: &[u16],
+    ) -> Result<(), TrainError> {
+        let (cx, classes) = (self.cx, self.lesson.classes);
+        let block = Rows::block(rows.encoding(), rows.columns().len());
+        let said = each(self.lesson.threads, rows.len().div_ceil(block), |nth| {
+            if let Some(stop) = cx.stop_reason().filter(|stop| !stop.may_write()) {
+                return Err(stop.into());
+            }
+            let rows = rows.slice(nth * block..rows.len().min((nth + 1) * block));
+            let probabilities = recalled.predict(&rows);
+            if probabilities.len() != rows.len() * classes {
+                return Err(odd(format!(
+                    "gave {} probabilities for {} rows",
+                    probabilities.len(),
+                    rows.len()
+                )));
+            }
+            Ok(highest(&probabilities, classes))
+        });
+        let said: Vec<Vec<u16>> = said.into_iter().collect::<Result<_, TrainError>>()?;
+        self.cx.measure(name, balanced_accuracy(expected, &said.concat(), classes))
     }
 
     /// What to return now that it was told to stop.
@@ -248,11 +290,14 @@ impl<'a> Candidate<'a> {
             return Ok(());
         }
         let begun = Instant::now();
-        let learned = self.course.save().map_err(|error| TrainError::failed(error.to_string()))?;
+        let learned = self.course.save().map_err(unstorable)?;
         let name = format!("state-{}", self.step);
         let dir = self.cx.dir()?;
         let (algorithm, lesson, step) = (self.algorithm.name(), self.fingerprint, self.step);
-        Saved { algorithm, lesson, step, learned: &learned }.write(&dir.join(&name))?;
+        let best = self.best.as_ref();
+        let best = best.map(|best| Best { performance: best.performance, lasting: &*best.lasting });
+        let exhausted = self.exhausted;
+        Saved { algorithm, lesson, step, exhausted, learned: &learned, best }.write(&dir.join(&name))?;
         self.cx.checkpoint(&name, self.step)?;
         if let Some(old) = self.kept.file.replace(name) {
             forget(&dir.join(old));
@@ -264,18 +309,33 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// The course that an earlier attempt has left, and how many steps it has done; `None` to begin anew.
+/// Where an earlier attempt stood.
+struct Resumed {
+    course: Course,
+    step: u64,
+    exhausted: bool,
+    best: Option<Best<Vec<u8>>>,
+}
+
+/// Where an earlier attempt stood; `None` to begin anew.
 fn resume(
     cx: &Context,
     algorithm: &Algorithm,
     lesson: &Lesson<'_>,
     fingerprint: &[u8; 32],
-) -> Option<Result<(Course, u64), TrainError>> {
+) -> Option<Result<Resumed, TrainError>> {
     let path = cx.resume_path()?;
     let resumed = bytes_of(&path).map_err(|error| error.to_string()).and_then(|bytes| {
         let saved = Saved::read(&bytes, algorithm.name(), fingerprint).map_err(|error| error.to_string())?;
         match algorithm.resume(lesson, saved.learned) {
-            Ok(course) => Ok(Ok((course, saved.step))),
+            Ok(course) => {
+                let Saved { step, exhausted, best, .. } = saved;
+                let owned = |best: Best<&[u8]>| Best {
+                    performance: best.performance,
+                    lasting: best.lasting.to_vec(),
+                };
+                Ok(Ok(Resumed { course, step, exhausted, best: best.map(owned) }))
+            }
             Err(ResumeError::Learn(error @ LearnError::CutShort)) => Ok(Err(broken(cx, &error))),
             Err(error) => Err(told(&error)),
         }
@@ -294,6 +354,10 @@ fn broken(cx: &Context, error: &LearnError) -> TrainError {
         (LearnError::CutShort, Some(stop)) => stop.into(),
         (error, _) => TrainError::failed(error.to_string()),
     }
+}
+
+fn unstorable(error: LearnError) -> TrainError {
+    TrainError::failed(error.to_string())
 }
 
 /// The learner does not keep to what it promises.

@@ -1,19 +1,22 @@
 //! What `serve` can be told, by arguments or by the environment.
 
 use std::error::Error;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedValueParser};
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use trainyard_core::{Gain, Score, StallRule, Switch};
 use trainyard_cyborgdb::{Rule, Settings};
+use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
 use trainyard_server::{JournalChoice, OpenAccess, ServiceConfig};
 
-/// Serves CyborgDB's wire format over real vector indexes, and MathFi's over contests of real classifiers.
+/// Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, and HeyGen's for
+/// photo avatars over real models of photos.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Flags {
@@ -23,9 +26,10 @@ pub(crate) struct Flags {
     /// Folder for everything that is kept; made when it is not there
     #[arg(long, env = "TRAINYARD_DATA", value_name = "DIR", default_value = "./trainyard-data")]
     data: PathBuf,
-    /// URL under which clients reach this server [default: http:// and the address]
+    /// URL under which clients reach this server, such as https://train.example.com; needed when it listens on all
+    /// addresses [default: http:// and the address]
     #[arg(long, env = "TRAINYARD_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
+    public_url: Option<PublicUrl>,
     /// Key that every caller must show in X-API-Key; better given by the environment, since other users can see
     /// arguments. Unset: nobody is asked, which is allowed on a loopback address only
     #[arg(long, env = "TRAINYARD_CYBORGDB_ROOT_KEY", value_name = "KEY", hide_env_values = true)]
@@ -81,6 +85,18 @@ pub(crate) struct Flags {
     #[arg(long, env = "TRAINYARD_MATHFI_RUNNING_MAX", value_name = "N", default_value_t = 2,
         value_parser = clap::value_parser!(u32).range(1..))]
     mathfi_running_max: u32,
+    /// Key that callers of HeyGen's wire must show in X-Api-Key; better given by the environment, since other users can
+    /// see arguments. Unset: a random one is made for the data folder, and shown once
+    #[arg(long, env = "TRAINYARD_HEYGEN_KEY", value_name = "KEY", hide_env_values = true)]
+    heygen_key: Option<String>,
+    /// How long the training of a photo avatar may take
+    #[arg(long, env = "TRAINYARD_HEYGEN_TIME_LIMIT", value_name = "TIME", default_value = "30m",
+        value_parser = time)]
+    heygen_time_limit: Duration,
+    /// How many photo avatars are trained at once
+    #[arg(long, env = "TRAINYARD_HEYGEN_RUNNING_MAX", value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    heygen_running_max: u32,
     /// How much memory contests may take together, in MiB
     #[arg(long, env = "TRAINYARD_MEMORY_MIB", value_name = "MIB", default_value_t = 4_096)]
     memory_mib: u64,
@@ -92,6 +108,12 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
+    /// What the arguments and the environment say; ends the process when that is not understood.
+    pub(crate) fn read() -> Self {
+        let matches = command(|variable| std::env::var_os(variable)).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     pub(crate) fn config(&self) -> Result<ServiceConfig, Box<dyn Error>> {
         let (threshold, first) = (self.cyborgdb_retrain_threshold, self.cyborgdb_first_training);
         let rule = match self.cyborgdb_rule.as_str() {
@@ -111,6 +133,10 @@ impl Flags {
         let mathfi = trainyard_mathfi::Settings::new()
             .with_stall(Some(stall))
             .with_time_limit(Some(self.mathfi_time_limit));
+        let mut heygen = trainyard_heygen::Settings::new().with_time_limit(Some(self.heygen_time_limit));
+        if let Some(key) = &self.heygen_key {
+            heygen = heygen.with_key(Secret::new(key).map_err(|error| format!("HeyGen's key: {error}"))?);
+        }
         let mut config = ServiceConfig::new(&self.data)
             .with_listen(self.listen)
             .with_journal(self.journal)
@@ -118,13 +144,15 @@ impl Flags {
             .with_open_access(if self.insecure { OpenAccess::Anywhere } else { OpenAccess::Loopback })
             .with_cyborgdb(settings)
             .with_mathfi(mathfi)
+            .with_heygen(heygen)
+            .with_heygen_running_max(self.heygen_running_max)
             .with_mathfi_running_max(self.mathfi_running_max)
             .with_memory_mib(self.memory_mib);
         for User { name, password } in self.users()? {
             config = config.with_mathfi_user(name, password);
         }
         if let Some(url) = &self.public_url {
-            config = config.with_public_url(url);
+            config = config.with_public_url(url.clone());
         }
         Ok(config)
     }
@@ -136,6 +164,15 @@ impl Flags {
         let lines = (1..).zip(&self.mathfi_user).filter(|(_, line)| !line.trim().is_empty());
         lines.map(|(n, line)| line.parse().map_err(|error| format!("MathFi's user {n}: {error}"))).collect()
     }
+}
+
+/// A variable that is set to nothing says nothing, as where a list of all of them was filled in by half. Not so the root
+/// key: there the door would stand open for a mistake.
+fn command(environment: impl Fn(&OsStr) -> Option<OsString>) -> Command {
+    Flags::command().mut_args(|arg| {
+        let is_empty = arg.get_env().and_then(&environment).is_some_and(|value| value.is_empty());
+        if is_empty && arg.get_id() != "cyborgdb_root_key" { arg.env(Resettable::Reset) } else { arg }
+    })
 }
 
 /// Somebody who may log in.
@@ -174,8 +211,6 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -189,6 +224,30 @@ mod tests {
         let config = config(&["--cyborgdb-root-key", "s3cret", "--cyborgdb-rule", "service"]);
         assert_eq!(config.cyborgdb().rule(), Rule::Service { floor: 10_000 });
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_public_url_is_one() {
+        let config =
+            |url: &str| Flags::try_parse_from(["serve", "--public-url", url]).map(|flags| flags.config());
+        let url = config("https://train.example.com/a/").unwrap().unwrap();
+        assert_eq!(url.public_url().map(PublicUrl::as_str), Some("https://train.example.com/a"));
+        for url in ["", "train.example.com", "https://train.example.com?a=b"] {
+            assert!(config(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_says_nothing() {
+        let read = |value: Option<&'static str>, id: &str| {
+            let command = command(|_| value.map(OsString::from));
+            let found = command.get_arguments().find(|arg| arg.get_id() == id).unwrap().get_env().is_some();
+            found
+        };
+        for id in ["public_url", "listen", "mathfi_time_limit"] {
+            assert!(!read(Some(""), id) && read(Some("x"), id) && read(None, id), "{id}");
+        }
+        assert!(read(Some(""), "cyborgdb_root_key"), "an empty key is a mistake, and is told");
     }
 
     #[test]
@@ -220,6 +279,21 @@ mod tests {
             let flag = format!("{flag}={value}");
             assert!(parsed(&[&flag]).is_err(), "{flag}");
         }
+    }
+
+    #[test]
+    fn what_heygen_is_told() {
+        let config = |more: &[&str]| Flags::parse_from([&["serve"], more].concat()).config().unwrap();
+        let limits = config(&[]).heygen().class().limits;
+        assert_eq!(limits, trainyard_heygen::Settings::new().class().limits);
+        assert_eq!(config(&[]).heygen_running_max(), 1);
+        assert!(config(&[]).heygen().key().is_none(), "one is made");
+        let config =
+            config(&["--heygen-key", "s3cret", "--heygen-time-limit", "90s", "--heygen-running-max", "2"]);
+        assert_eq!(config.heygen().key().map(Secret::expose), Some("s3cret"));
+        assert_eq!(config.heygen().class().limits.time, Some(Duration::from_secs(90)));
+        assert_eq!(config.heygen_running_max(), 2);
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Serves CyborgDB's wire format over real vector indexes, and MathFi's over contests of real classifiers, with a
-//! durable data folder.
+//! Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, and HeyGen's over
+//! models of photos, with a durable data folder.
 //!
 //! `cargo run --release --example serve` listens on 127.0.0.1:8000 and says how to try it; `--help` lists the flags.
 //! Ctrl-C stops it in good order, a second one at once. When it cannot go on, as with a full disk, it says why and ends
@@ -14,7 +14,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
 use trainyard_core::Reason;
 use trainyard_server::{FirstUser, Service, Terminal};
 
@@ -22,7 +21,7 @@ use crate::flags::Flags;
 
 fn main() {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr).init();
-    if let Err(error) = serve(&Flags::parse()) {
+    if let Err(error) = serve(&Flags::read()) {
         let causes = std::iter::successors(error.source(), |cause| (*cause).source());
         eprintln!("{}", causes.fold(format!("error: {error}"), |text, cause| format!("{text}: {cause}")));
         std::process::exit(1);
@@ -38,13 +37,24 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
             std::process::exit(130); // or it is stopping already
         }
     })?;
-    let (service, opened) = Service::open(flags.config()?)?;
-    println!("{opened}\n{}", service.greeting("$TRAINYARD_CYBORGDB_ROOT_KEY"));
+    let config = flags.config()?;
+    let is_heygen_keyed = config.heygen().key().is_some();
+    let (service, opened) = Service::open(config)?;
+    let greeting = service.greeting("$TRAINYARD_CYBORGDB_ROOT_KEY");
+    let greeting =
+        if is_heygen_keyed { greeting.with_heygen_placeholder("$TRAINYARD_HEYGEN_KEY") } else { greeting };
+    println!("{opened}\n{greeting}");
     if let Some(FirstUser { name, password, .. }) = &opened.first_user {
         println!(
-            "MathFi's user {name:?} was made, with the password {}: it is not shown again",
+            "MathFi's user {name:?} was made, with the password {}: it is not shown again (once lost, give {name} \
+             another one with --mathfi-user)",
             password.expose()
         );
+        service.first_user_told()?;
+    }
+    if let Some(key) = &opened.heygen_key {
+        println!("a key for HeyGen's wire was made: {}; it is not shown again", key.expose());
+        service.heygen_key_told()?;
     }
     let watch = service.watch();
     let shown = thread::spawn(move || match io::stdout().is_terminal() {

@@ -98,13 +98,17 @@ pub(crate) struct DatasetItem {
     pub(crate) created_on: String,
 }
 
-#[derive(Debug, Serialize)]
+/// Holds a signed URL: no `Debug`.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DatasetRead {
     #[serde(flatten)]
     pub(crate) item: DatasetItem,
     pub(crate) description: Option<String>,
     pub(crate) dataset_creation_progress_url: String,
+    /// Ours: while it has no data, for the URL of the create answer grows old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dataset_upload_info: Option<UploadInfo>,
     /// Ours: why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,

@@ -20,11 +20,24 @@ pub struct MemoryHost {
     changed: Arc<Condvar>,
     /// Everything fails from now on.
     pub broken: Arc<AtomicBool>,
+    /// There is no room for another byte from now on.
+    pub full: Arc<AtomicBool>,
+    /// Who asks for an owner finds a bug.
+    pub panics: AtomicBool,
+    /// Whoever finishes an upload has to wait, or drops one.
+    workshop: Arc<Workshop>,
     /// How often a password was looked at.
     pub logins: AtomicUsize,
     /// How many are being looked at, and whether they are to take their time.
     desk: Mutex<Desk>,
     at_desk: Condvar,
+}
+
+/// Where uploads are finished and given up.
+#[derive(Default)]
+struct Workshop {
+    state: Mutex<Desk>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -67,6 +80,19 @@ impl MemoryHost {
     pub fn looks_at(&self, passwords: usize, time: Duration) -> bool {
         let desk = self.desk.lock().unwrap();
         let waited = self.at_desk.wait_timeout_while(desk, time, |desk| desk.looking < passwords);
+        !waited.unwrap().1.timed_out()
+    }
+
+    /// Whoever finishes an upload or gives one up from now on has to wait, or nobody any more.
+    pub fn hold_workshop(&self, held: bool) {
+        self.workshop.state.lock().unwrap().held = held;
+        self.workshop.changed.notify_all();
+    }
+
+    /// Whether so many uploads are finished or given up together within this time.
+    pub fn works_on(&self, uploads: usize, time: Duration) -> bool {
+        let state = self.workshop.state.lock().unwrap();
+        let waited = self.workshop.changed.wait_timeout_while(state, time, |state| state.looking < uploads);
         !waited.unwrap().1.timed_out()
     }
 
@@ -140,6 +166,8 @@ impl MemoryHost {
             state: Arc::clone(&self.state),
             changed: Arc::clone(&self.changed),
             broken: Arc::clone(&self.broken),
+            full: Arc::clone(&self.full),
+            workshop: Arc::clone(&self.workshop),
             bytes: Vec::new(),
             keep: Some(Box::new(keep)),
         })
@@ -152,14 +180,19 @@ struct Incoming<T> {
     state: Arc<Mutex<State>>,
     changed: Arc<Condvar>,
     broken: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
+    workshop: Arc<Workshop>,
     bytes: Vec<u8>,
     keep: Option<Keep<T>>,
 }
 
 impl<T> Upload<T> for Incoming<T> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(HostError::new("a secret cause"));
+            return Err(HostError::new("a secret cause").into());
+        }
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Refused::Full);
         }
         let mut state = self.state.lock().unwrap();
         state.largest_write = state.largest_write.max(bytes.len());
@@ -168,6 +201,7 @@ impl<T> Upload<T> for Incoming<T> {
     }
 
     fn finish(mut self: Box<Self>) -> Result<T, Refused> {
+        self.workshop.pass();
         let keep = self.keep.take().unwrap();
         let bytes = std::mem::take(&mut self.bytes);
         keep(&mut self.state.lock().unwrap(), bytes)
@@ -176,8 +210,21 @@ impl<T> Upload<T> for Incoming<T> {
 
 impl<T> Drop for Incoming<T> {
     fn drop(&mut self) {
+        if self.keep.is_some() {
+            self.workshop.pass();
+        }
         self.state.lock().unwrap().open -= 1;
         self.changed.notify_all();
+    }
+}
+
+impl Workshop {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.looking += 1;
+        self.changed.notify_all();
+        state = self.changed.wait_while(state, |state| state.held).unwrap();
+        state.looking -= 1;
     }
 }
 
@@ -198,6 +245,15 @@ impl Host for MemoryHost {
 
     fn user(&self, id: UserId) -> Option<User> {
         self.state.lock().unwrap().users.iter().map(|(.., user)| *user).find(|user| user.id == id)
+    }
+
+    fn owner(&self, id: DatasetId) -> Option<UserId> {
+        assert!(!self.panics.load(Ordering::SeqCst), "a bug of the host's");
+        self.state.lock().unwrap().datasets.get(&id).map(|dataset| dataset.owner)
+    }
+
+    fn training_memory_mib(&self) -> u64 {
+        super::MEMORY_MIB
     }
 
     fn create_dataset(&self, new: NewDataset) -> Result<Dataset, Refused> {

@@ -22,6 +22,8 @@ pub use host::{MemoryHost, READY};
 
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub const URL: &str = "https://train.example.com";
+/// What a training may have.
+pub const MEMORY_MIB: u64 = 1_000;
 
 pub type Adapter = MathFi<Yardmaster, MemoryHost>;
 
@@ -34,7 +36,7 @@ pub struct Bench {
 }
 
 pub fn settings() -> Settings {
-    Settings::new().with_key(Secret::new(KEY).unwrap()).with_public_url(URL)
+    Settings::new().with_key(Secret::new(KEY).unwrap()).unwrap().with_public_url(URL.parse().unwrap())
 }
 
 /// With tokens that outlive every test.

@@ -2,10 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use trainyard_http::{Mount, Mounts, RunningServer, Server, ServerConfig};
+use trainyard_http::{Mounts, RunningServer, Server, ServerConfig};
 
 use super::{Adapter, Told};
 
@@ -14,14 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// As an embedding service mounts it.
 pub fn serve(adapter: &Adapter) -> RunningServer {
-    let limits = *adapter.settings().limits();
-    let mount = |prefix: &str| Mount::new(prefix, Arc::new(adapter.clone())).unwrap();
-    let everything =
-        mount(Adapter::PREFIX).with_body_limit(limits.body_bytes()).with_body_timeout(limits.upload_time);
-    let mounts = Mounts::new()
-        .with(mount(Adapter::LOGIN).with_body_limit(limits.json_bytes))
-        .and_then(|mounts| mounts.with(everything))
-        .unwrap();
+    let mounts = adapter.mounts().into_iter().try_fold(Mounts::new(), Mounts::with).unwrap();
     Server::start(ServerConfig::new("127.0.0.1:0".parse().unwrap()), mounts).unwrap()
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use trainyard_core as core;
 
 use super::job::Outcome;
+use super::model::Trained;
 use super::value::{Bytes, Id, Invalid, List, Moment, Number, reason};
 
 /// Far more than the core lets compete.
@@ -91,7 +92,8 @@ pub(super) struct Contest<'a> {
 
 impl<'a> Contest<'a> {
     pub(super) fn of(contest: &'a core::Contest) -> Self {
-        let core::Contest { target, median, candidates } = contest;
+        // Who has reached the target is told of by pieces that follow the job.
+        let core::Contest { target, median, candidates, holders: _ } = contest;
         Self {
             target: Number::of(*target),
             median: median.map(MedianRule::of),
@@ -105,6 +107,7 @@ impl<'a> Contest<'a> {
             target: target.restore()?,
             median: median.map(MedianRule::restore),
             candidates: candidates.into_iter().map(Candidate::restore).collect::<Result<_, _>>()?,
+            holders: Vec::new(),
         })
     }
 }
@@ -148,6 +151,7 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// New phases come at the end, and nowhere else.
 #[derive(Serialize, Deserialize)]
 enum CandidatePhase<'a> {
     Pending {},
@@ -159,6 +163,12 @@ enum CandidatePhase<'a> {
         outcome: Outcome<'a>,
         at: Moment,
     },
+    HandedOver {
+        lease: u64,
+        model: Id,
+        #[serde(borrow)]
+        trained: Trained<'a>,
+    },
 }
 
 impl<'a> CandidatePhase<'a> {
@@ -169,6 +179,11 @@ impl<'a> CandidatePhase<'a> {
             core::CandidatePhase::Ended { outcome, at } => {
                 Self::Ended { outcome: Outcome::of(outcome), at: Moment::of(*at) }
             }
+            core::CandidatePhase::HandedOver { lease, model, trained } => Self::HandedOver {
+                lease: lease.get(),
+                model: Id(model.as_uuid()),
+                trained: Trained::of(trained),
+            },
         }
     }
 
@@ -179,6 +194,11 @@ impl<'a> CandidatePhase<'a> {
             Self::Ended { outcome, at } => {
                 core::CandidatePhase::Ended { outcome: outcome.restore()?, at: at.restore() }
             }
+            Self::HandedOver { lease, model, trained } => core::CandidatePhase::HandedOver {
+                lease: core::Lease::new(lease),
+                model: core::ModelId::new(model.0),
+                trained: trained.restore()?,
+            },
         })
     }
 }
@@ -196,7 +216,8 @@ pub(super) struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     pub(super) fn of(standing: &'a core::Standing) -> Self {
-        let core::Standing { step, window, mark, checkpoint } = standing;
+        // At which step something was shown is told by pieces that follow the job.
+        let core::Standing { step, window, shown: _, mark, checkpoint } = standing;
         Self {
             step: *step,
             recent: List(window.recent().iter().copied().map(Number::of).collect()),
@@ -213,6 +234,7 @@ impl<'a> Standing<'a> {
         Ok(core::Standing {
             step,
             window: core::PerformanceWindow::restore(recent, reports, best.map(Number::restore).transpose()?),
+            shown: None,
             mark: mark.map(Mark::restore).transpose()?,
             checkpoint: checkpoint.map(Checkpoint::restore).transpose()?,
         })

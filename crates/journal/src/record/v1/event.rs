@@ -8,8 +8,8 @@ use trainyard_core as core;
 use super::class::Classes;
 use super::contest::Checkpoint;
 use super::job::{Outcome, Submission};
-use super::model::Model;
-use super::node::{Abilities, QueueSettings, Settings};
+use super::model::{Model, Trained};
+use super::node::{Abilities, QueueSettings, Retention, Settings};
 use super::restored::Restored;
 use super::retrain::{Decision, RetrainRule, Template};
 use super::value::{Bytes, Id, Invalid, Moment, Number, Span, reason};
@@ -171,6 +171,23 @@ pub(super) enum Event<'a> {
         jobs: Vec<Id>,
     },
     Restored(#[serde(borrow)] Box<Restored<'a>>),
+    Reached {
+        job: Id,
+        lease: u64,
+        step: u64,
+        performance: Number,
+    },
+    HandedOver {
+        job: Id,
+        lease: u64,
+        model: Id,
+        #[serde(borrow)]
+        trained: Trained<'a>,
+    },
+    RetentionSet {
+        queue: &'a str,
+        retention: Retention,
+    },
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -220,6 +237,9 @@ impl<'a> Event<'a> {
             E::QueueConfigured { queue, settings } => {
                 Self::QueueConfigured { queue: queue.as_str(), settings: QueueSettings::of(*settings) }
             }
+            E::RetentionSet { queue, retention } => {
+                Self::RetentionSet { queue: queue.as_str(), retention: Retention::of(*retention) }
+            }
             E::QueuePaused { queue, reason } => {
                 Self::QueuePaused { queue: queue.as_str(), reason: reason.as_str() }
             }
@@ -240,6 +260,18 @@ impl<'a> Event<'a> {
                 lease: lease.get(),
                 step: *step,
                 performance: performance.map(Number::of),
+            },
+            E::Reached { job, lease, step, performance } => Self::Reached {
+                job: Id(job.as_uuid()),
+                lease: lease.get(),
+                step: *step,
+                performance: Number::of(*performance),
+            },
+            E::HandedOver { job, lease, model, trained } => Self::HandedOver {
+                job: Id(job.as_uuid()),
+                lease: lease.get(),
+                model: Id(model.as_uuid()),
+                trained: Trained::of(trained),
             },
             E::Checkpointed { job, lease, checkpoint } => Self::Checkpointed {
                 job: Id(job.as_uuid()),
@@ -320,6 +352,9 @@ impl<'a> Event<'a> {
             Self::QueueConfigured { queue, settings } => {
                 E::QueueConfigured { queue: core::QueueName::new(queue)?, settings: settings.restore()? }
             }
+            Self::RetentionSet { queue, retention } => {
+                E::RetentionSet { queue: core::QueueName::new(queue)?, retention: retention.restore() }
+            }
             Self::QueuePaused { queue, reason: why } => {
                 E::QueuePaused { queue: core::QueueName::new(queue)?, reason: reason(why)? }
             }
@@ -340,6 +375,18 @@ impl<'a> Event<'a> {
                 lease: core::Lease::new(lease),
                 step,
                 performance: performance.map(Number::restore).transpose()?,
+            },
+            Self::Reached { job, lease, step, performance } => E::Reached {
+                job: core::JobId::new(job.0),
+                lease: core::Lease::new(lease),
+                step,
+                performance: performance.restore()?,
+            },
+            Self::HandedOver { job, lease, model, trained } => E::HandedOver {
+                job: core::JobId::new(job.0),
+                lease: core::Lease::new(lease),
+                model: core::ModelId::new(model.0),
+                trained: trained.restore()?,
             },
             Self::Checkpointed { job, lease, checkpoint } => E::Checkpointed {
                 job: core::JobId::new(job.0),

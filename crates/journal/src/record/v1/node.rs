@@ -62,6 +62,24 @@ impl QueueSettings {
 }
 
 #[derive(Serialize, Deserialize)]
+pub(super) struct Retention {
+    finished_max: Option<u32>,
+    models_max: Option<u32>,
+}
+
+impl Retention {
+    pub(super) const fn of(retention: core::Retention) -> Self {
+        let core::Retention { finished_max, models_max } = retention;
+        Self { finished_max, models_max }
+    }
+
+    pub(super) const fn restore(self) -> core::Retention {
+        let Self { finished_max, models_max } = self;
+        core::Retention { finished_max, models_max }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
 pub(super) struct Queue<'a> {
     settings: QueueSettings,
     #[serde(borrow)]
@@ -72,7 +90,8 @@ pub(super) struct Queue<'a> {
 
 impl<'a> Queue<'a> {
     pub(super) fn of(queue: &'a core::Queue) -> Self {
-        let core::Queue { settings, paused, running, waiting } = queue;
+        // What is kept of it is told by an event of its own.
+        let core::Queue { settings, retention: _, paused, running, waiting } = queue;
         Self {
             settings: QueueSettings::of(*settings),
             paused: paused.as_ref().map(core::Reason::as_str),
@@ -85,6 +104,7 @@ impl<'a> Queue<'a> {
         let Self { settings, paused, running, waiting } = self;
         Ok(core::Queue {
             settings: settings.restore()?,
+            retention: core::Retention::default(),
             paused: paused.map(reason).transpose()?,
             running,
             waiting,

@@ -40,6 +40,38 @@ pub(super) enum Restored<'a> {
         model: Model<'a>,
         active: bool,
     },
+    Reached {
+        job: Id,
+        candidate: Id,
+        lease: u64,
+    },
+    Shown {
+        job: Id,
+        candidate: Option<Id>,
+        shown: Shown,
+    },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Shown {
+    Now(u64),
+    Before(u64),
+}
+
+impl Shown {
+    const fn of(shown: core::Shown) -> Self {
+        match shown {
+            core::Shown::Now(step) => Self::Now(step),
+            core::Shown::Before(step) => Self::Before(step),
+        }
+    }
+
+    const fn restore(self) -> core::Shown {
+        match self {
+            Self::Now(step) => core::Shown::Now(step),
+            Self::Before(step) => core::Shown::Before(step),
+        }
+    }
 }
 
 impl<'a> Restored<'a> {
@@ -54,6 +86,16 @@ impl<'a> Restored<'a> {
                 Self::Rule { subject: subject.as_str(), rule: Rule::of(rule, classes) }
             }
             R::Model { model, active } => Self::Model { model: Model::of(model), active: *active },
+            R::Reached { job, holder: core::Holder { candidate, lease } } => Self::Reached {
+                job: Id(job.as_uuid()),
+                candidate: Id(candidate.as_uuid()),
+                lease: lease.get(),
+            },
+            R::Shown { job, candidate, shown } => Self::Shown {
+                job: Id(job.as_uuid()),
+                candidate: candidate.map(|candidate| Id(candidate.as_uuid())),
+                shown: Shown::of(*shown),
+            },
         }
     }
 
@@ -72,6 +114,15 @@ impl<'a> Restored<'a> {
                 R::Rule { subject: core::Subject::new(subject)?, rule: rule.restore(classes)? }
             }
             Self::Model { model, active } => R::Model { model: Arc::new(model.restore()?), active },
+            Self::Reached { job, candidate, lease } => {
+                let (candidate, lease) = (core::CandidateId::new(candidate.0), core::Lease::new(lease));
+                R::Reached { job: core::JobId::new(job.0), holder: core::Holder { candidate, lease } }
+            }
+            Self::Shown { job, candidate, shown } => R::Shown {
+                job: core::JobId::new(job.0),
+                candidate: candidate.map(|candidate| core::CandidateId::new(candidate.0)),
+                shown: shown.restore(),
+            },
         })
     }
 }

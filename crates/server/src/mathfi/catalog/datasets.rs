@@ -17,17 +17,29 @@ pub(crate) enum DatasetRefused {
     Failed(#[from] CatalogError),
 }
 
+/// How many datasets a user may have, and which of them make room for another one.
+pub(crate) struct Places<'a> {
+    pub(crate) max: u64,
+    /// One without data goes if it was made before this.
+    pub(crate) stale_before: Timestamp,
+    /// Whose data is on its way just now: it stays.
+    pub(crate) is_receiving: &'a dyn Fn(DatasetId) -> bool,
+}
+
 const COLUMNS: &str =
     "id, owner, name, description, buckets, created_ms, state, rows, classes, memory_mib, reason";
 
 impl Catalog {
-    /// Makes a dataset without data, unless its owner has one of this name, or `max` of them.
+    /// Makes a dataset without data, unless its owner has one of this name. Where the owner has as many as may be, the
+    /// oldest goes that has failed, or has got no data for so long, and is handed back; when there is none, it is
+    /// refused.
     pub(crate) fn add_dataset(
         &self,
         key: DatasetId,
         new: &NewDataset,
-        max: u64,
-    ) -> Result<(), DatasetRefused> {
+        places: &Places<'_>,
+    ) -> Result<Option<DatasetId>, DatasetRefused> {
+        let Places { max, stale_before, is_receiving } = *places;
         let NewDataset { owner, name, description, buckets, at } = new;
         let owner = owner.to_string();
         let mut writer = self.writer.lock();
@@ -38,15 +50,41 @@ impl Catalog {
         if count("SELECT count(*) FROM datasets WHERE owner = ?1 AND name = ?2", &[&owner, name])? > 0 {
             return Err(DatasetRefused::Taken);
         }
+        let mut gone = None;
         if count("SELECT count(*) FROM datasets WHERE owner = ?1", &[&owner])? >= stored(max) {
-            return Err(DatasetRefused::TooMany { max });
+            let sql = "SELECT id FROM datasets WHERE owner = ?1
+                AND (state = 'failed' OR (state = 'pending' AND created_ms < ?2)) ORDER BY serial";
+            let mut statement = transaction.prepare_cached(sql).map_err(failed("read"))?;
+            let mut rows =
+                statement.query(params![owner, stale_before.as_millis()]).map_err(failed("read"))?;
+            while let (None, Some(row)) = (gone, rows.next().map_err(failed("read"))?) {
+                let text: String = row.get(0).map_err(failed("read"))?;
+                let oldest = DatasetId::new(id("dataset id", &text)?);
+                gone = (!is_receiving(oldest)).then_some(oldest);
+            }
+            let oldest = gone.ok_or(DatasetRefused::TooMany { max })?;
+            let sql = "DELETE FROM datasets WHERE id = ?1";
+            transaction.execute(sql, params![oldest.to_string()]).map_err(failed("write"))?;
         }
         let sql = "INSERT INTO datasets (id, owner, name, description, buckets, created_ms, state)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending')";
         let values = params![key.to_string(), owner, name, description, buckets, at.as_millis()];
         transaction.execute(sql, values).map_err(failed("write"))?;
         transaction.commit().map_err(failed("write"))?;
-        Ok(())
+        Ok(gone)
+    }
+
+    /// All datasets there are, each with whose it is.
+    pub(crate) fn owners(&self) -> Result<Vec<(DatasetId, UserId)>, CatalogError> {
+        let owners = self.pairs("SELECT id, owner FROM datasets", &[])?;
+        Ok(owners.into_iter().map(|(id, owner)| (DatasetId::new(id), UserId::new(owner))).collect())
+    }
+
+    /// The datasets of a user that have files.
+    pub(crate) fn datasets_with_files(&self, owner: UserId) -> Result<Vec<DatasetId>, CatalogError> {
+        let sql = "SELECT id, id FROM datasets WHERE owner = ?1 AND state IN ('processing', 'completed')";
+        let with_files = self.pairs(sql, &[&owner.to_string()])?;
+        Ok(with_files.into_iter().map(|(id, _)| DatasetId::new(id)).collect())
     }
 
     /// All datasets of a user, newest first.
@@ -88,7 +126,7 @@ impl Catalog {
     /// The datasets whose data is being made ready, oldest first, each with the job that does it.
     pub(crate) fn datasets_at_work(&self) -> Result<Vec<(DatasetId, JobId)>, CatalogError> {
         let at_work =
-            self.at_work("SELECT id, job FROM datasets WHERE state = 'processing' ORDER BY serial")?;
+            self.pairs("SELECT id, job FROM datasets WHERE state = 'processing' ORDER BY serial", &[])?;
         Ok(at_work.into_iter().map(|(id, job)| (DatasetId::new(id), JobId::new(job))).collect())
     }
 
@@ -112,16 +150,21 @@ impl Catalog {
         self.step(sql, params![key.to_string(), reason(why)])
     }
 
-    pub(super) fn at_work(&self, sql: &str) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, CatalogError> {
+    /// What is selected: two ids in each row.
+    pub(super) fn pairs(
+        &self,
+        sql: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, CatalogError> {
         let reader = self.reader.lock();
         let mut statement = reader.prepare_cached(sql).map_err(failed("read"))?;
-        let mut rows = statement.query([]).map_err(failed("read"))?;
-        let mut at_work = Vec::new();
+        let mut rows = statement.query(values).map_err(failed("read"))?;
+        let mut pairs = Vec::new();
         while let Some(row) = rows.next().map_err(failed("read"))? {
             let text = |column| row.get::<_, String>(column).map_err(failed("read"));
-            at_work.push((id("id", &text(0)?)?, id("job id", &text(1)?)?));
+            pairs.push((id("id", &text(0)?)?, id("id", &text(1)?)?));
         }
-        Ok(at_work)
+        Ok(pairs)
     }
 
     /// Takes one step of one record, and says whether there was one to take.
@@ -181,6 +224,11 @@ mod tests {
         NewDataset { owner: user(owner), name: name.to_owned(), description: None, buckets: 20, at }
     }
 
+    /// Nobody sends anything; what was made before 1,000 ms is stale.
+    fn places(max: u64) -> Places<'static> {
+        Places { max, stale_before: Timestamp::from_millis(1_000), is_receiving: &|_| false }
+    }
+
     fn catalog(folder: &std::path::Path) -> Catalog {
         let catalog = Catalog::open(&folder.join("catalog.sqlite")).unwrap();
         for n in [1, 2] {
@@ -196,9 +244,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = catalog(folder.path());
         let described = NewDataset { description: Some("ä".to_owned()), buckets: 1_000, ..new(1, "a") };
-        first.add_dataset(key(1), &described, 9).unwrap();
-        first.add_dataset(key(2), &new(1, "b"), 9).unwrap();
-        first.add_dataset(key(3), &new(2, "a"), 9).unwrap();
+        first.add_dataset(key(1), &described, &places(9)).unwrap();
+        first.add_dataset(key(2), &new(1, "b"), &places(9)).unwrap();
+        first.add_dataset(key(3), &new(2, "a"), &places(9)).unwrap();
         assert!(first.begin_dataset(key(1), JobId::from_u128(7)).unwrap());
         drop(first);
         let again = catalog(folder.path());
@@ -216,7 +264,7 @@ mod tests {
         let catalog = catalog(folder.path());
         let shape = Shape { rows: 150, classes: 3, memory_mib: 64 };
         let job = JobId::from_u128(1);
-        catalog.add_dataset(key(1), &new(1, "a"), 9).unwrap();
+        catalog.add_dataset(key(1), &new(1, "a"), &places(9)).unwrap();
         assert!(!catalog.complete_dataset(key(1), shape).unwrap(), "it has no data yet");
         assert!(!catalog.fail_dataset(key(1), "no").unwrap());
         assert!(catalog.begin_dataset(key(1), job).unwrap());
@@ -227,7 +275,7 @@ mod tests {
         assert_eq!(catalog.dataset(key(1)).unwrap().unwrap().state, DatasetState::Completed(shape));
         assert_eq!(catalog.ready().unwrap(), [(key(1), 64)]);
 
-        catalog.add_dataset(key(2), &new(1, "b"), 9).unwrap();
+        catalog.add_dataset(key(2), &new(1, "b"), &places(9)).unwrap();
         assert!(catalog.begin_dataset(key(2), job).unwrap());
         assert!(catalog.fail_dataset(key(2), "one class only").unwrap());
         assert!(!catalog.complete_dataset(key(2), shape).unwrap());
@@ -242,12 +290,45 @@ mod tests {
     fn names_and_numbers_are_bounded_per_user() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = catalog(folder.path());
-        catalog.add_dataset(key(1), &new(1, "a"), 2).unwrap();
-        assert!(matches!(catalog.add_dataset(key(2), &new(1, "a"), 2), Err(DatasetRefused::Taken)));
-        catalog.add_dataset(key(3), &new(1, "b"), 2).unwrap();
-        let refused = catalog.add_dataset(key(4), &new(1, "c"), 2).unwrap_err();
+        catalog.add_dataset(key(1), &new(1, "a"), &places(2)).unwrap();
+        assert!(matches!(catalog.add_dataset(key(2), &new(1, "a"), &places(2)), Err(DatasetRefused::Taken)));
+        catalog.add_dataset(key(3), &new(1, "b"), &places(2)).unwrap();
+        let refused = catalog.add_dataset(key(4), &new(1, "c"), &places(2)).unwrap_err();
         assert!(matches!(refused, DatasetRefused::TooMany { max: 2 }), "{refused}");
-        catalog.add_dataset(key(5), &new(2, "a"), 2).unwrap();
+        catalog.add_dataset(key(5), &new(2, "a"), &places(2)).unwrap();
         assert_eq!(catalog.datasets(user(1)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_has_failed_or_never_got_data_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = catalog(folder.path());
+        let at = |millis, name| NewDataset { at: Timestamp::from_millis(millis), ..new(1, name) };
+        for (n, name, millis) in [(1, "a", 2_000), (2, "b", 900), (3, "c", 1_000), (4, "d", 2_000)] {
+            assert_eq!(catalog.add_dataset(key(n), &at(millis, name), &places(9)).unwrap(), None);
+        }
+        for n in [1, 4] {
+            assert!(catalog.begin_dataset(key(n), JobId::from_u128(n)).unwrap());
+        }
+        let add = |n, name, places: &Places<'_>| catalog.add_dataset(key(n), &at(2_000, name), places);
+        let receiving = Places { is_receiving: &|id| id == key(2), ..places(4) };
+        assert!(matches!(add(5, "e", &receiving), Err(DatasetRefused::TooMany { max: 4 })));
+        assert!(catalog.fail_dataset(key(4), "no").unwrap());
+        assert!(
+            matches!(add(5, "d", &places(4)), Err(DatasetRefused::Taken)),
+            "a name is taken while it is there"
+        );
+        assert_eq!(add(5, "e", &receiving).unwrap(), Some(key(4)));
+        assert_eq!(add(6, "d", &places(4)).unwrap(), Some(key(2)), "the oldest, and its name was free");
+        assert_eq!(catalog.dataset(key(2)).unwrap(), None);
+        assert!(
+            matches!(add(7, "f", &places(4)), Err(DatasetRefused::TooMany { max: 4 })),
+            "what is new stays"
+        );
+        let mut owners = catalog.owners().unwrap();
+        owners.sort();
+        assert_eq!(owners, [1, 3, 5, 6].map(|n| (key(n), user(1))));
+        assert_eq!(catalog.datasets_with_files(user(1)).unwrap(), [key(1)]);
+        assert_eq!(catalog.datasets_with_files(user(2)).unwrap(), []);
     }
 }

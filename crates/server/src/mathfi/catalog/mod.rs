@@ -4,14 +4,15 @@ mod datasets;
 mod predictions;
 mod users;
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use uuid::Uuid;
 
-pub(crate) use self::datasets::DatasetRefused;
+pub(crate) use self::datasets::{DatasetRefused, Places};
 pub(crate) use self::predictions::{NewPrediction, PredictionRefused};
 pub(crate) use self::users::{Origin, UserRecord};
 
@@ -80,17 +81,39 @@ pub(crate) enum CatalogError {
     Format(i64),
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
+    #[error("could not look at what was there before the catalogue")]
+    Before(#[source] io::Error),
+}
+
+impl CatalogError {
+    /// Whether the disk is full, and nothing else is wrong.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Format(_) | Self::Damaged(_) | Self::Before(_) => false,
+        }
+    }
 }
 
 impl Catalog {
     /// Opens the catalogue; a new one is made when there is none.
+    #[cfg(test)]
     pub(crate) fn open(path: &Path) -> Result<Self, CatalogError> {
+        Self::open_or_make(path, || Ok(()))
+    }
+
+    /// The same. `before` is called before there is a new one, which there is not when it fails.
+    pub(crate) fn open_or_make(
+        path: &Path,
+        before: impl FnOnce() -> io::Result<()>,
+    ) -> Result<Self, CatalogError> {
         let mut writer = connect(path)?;
         let transaction = writer.transaction().map_err(failed("open"))?;
         let format = transaction.pragma_query_value(None, "user_version", |row| row.get(0));
         match format.map_err(failed("open"))? {
             FORMAT => {}
             0 => {
+                before().map_err(CatalogError::Before)?;
                 transaction.execute_batch(SCHEMA).map_err(failed("make"))?;
                 transaction.pragma_update(None, "user_version", FORMAT).map_err(failed("make"))?;
             }
@@ -98,6 +121,22 @@ impl Catalog {
         }
         transaction.commit().map_err(failed("open"))?;
         Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(connect(path)?) })
+    }
+}
+
+#[cfg(test)]
+impl Catalog {
+    /// Nothing can be read of datasets or predictions meanwhile, or written.
+    pub(crate) fn break_for<T>(&self, work: impl FnOnce() -> T) -> T {
+        const TABLES: [&str; 2] = ["datasets", "predictions"];
+        let rename = |from: &str, to: &str| {
+            let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+            self.writer.lock().execute_batch(&sql).expect("it can be renamed");
+        };
+        TABLES.iter().for_each(|table| rename(table, &format!("{table}_away")));
+        let done = work();
+        TABLES.iter().for_each(|table| rename(&format!("{table}_away"), table));
+        done
     }
 }
 

@@ -85,10 +85,18 @@ impl Catalog {
         Ok(results)
     }
 
+    /// The predictions of a user that have files.
+    pub(crate) fn predictions_with_files(&self, owner: UserId) -> Result<Vec<PredictionId>, CatalogError> {
+        let sql = "SELECT id, id FROM predictions
+            WHERE owner = ?1 AND state IN ('pending', 'running', 'completed')";
+        let with_files = self.pairs(sql, &[&owner.to_string()])?;
+        Ok(with_files.into_iter().map(|(id, _)| PredictionId::new(id)).collect())
+    }
+
     /// The predictions that have not ended, oldest first, each with the job that makes it.
     pub(crate) fn predictions_at_work(&self) -> Result<Vec<(PredictionId, JobId)>, CatalogError> {
         let sql = "SELECT id, job FROM predictions WHERE state IN ('pending', 'running') ORDER BY serial";
-        let at_work = self.at_work(sql)?;
+        let at_work = self.pairs(sql, &[])?;
         Ok(at_work.into_iter().map(|(id, job)| (PredictionId::new(id), JobId::new(job))).collect())
     }
 

@@ -75,7 +75,9 @@ type Endings = Arc<Mutex<BTreeMap<DatasetId, Ending>>>;
 impl Life {
     fn begin(folder: &Path, journal: u32, endings: &Endings) -> Self {
         let users = [("a".to_owned(), Secret::new("s3cret").unwrap())].into();
-        let config = MathFiConfig { users, ..MathFiConfig::new() };
+        let backoff = trainyard_core::Backoff::new(Duration::ZERO, Duration::ZERO);
+        let retry = trainyard_core::RetryPolicy { retries_max: 5, backoff };
+        let config = MathFiConfig { users, retry, ..MathFiConfig::new() };
         let books = Arc::new(Books::open(&folder.join("mathfi"), &config, 1_000).unwrap().0);
         let path = folder.join(format!("yard-{journal}.sqlite"));
         let (journal, _) = SqliteJournal::open(path, &SqliteOptions::new()).unwrap();

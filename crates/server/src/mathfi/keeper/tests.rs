@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -12,14 +13,14 @@ use uuid::Uuid;
 
 use super::*;
 use crate::mathfi::MathFiConfig;
-use crate::mathfi::catalog::NewPrediction;
+use crate::mathfi::catalog::{NewPrediction, Places};
 use crate::mathfi::host::TableHost;
-use crate::mathfi::trainers::PrepareTrainer;
+use crate::mathfi::trainers::{PredictTrainer, PrepareTrainer};
 
 const CSV: &str = "id,a,class\n1,0,x\n2,1,y\n3,0,x\n4,1,y\n5,0,x\n6,1,y\n7,0,x\n8,1,y\n";
 
 fn books(folder: &Path) -> (Arc<Books>, UserId) {
-    books_with(folder, MathFiConfig::new())
+    books_with(folder, tries_at_once())
 }
 
 fn books_with(folder: &Path, config: MathFiConfig) -> (Arc<Books>, UserId) {
@@ -49,7 +50,8 @@ fn processing(books: &Books, owner: UserId) -> (DatasetId, JobId) {
     let (id, job) = (DatasetId::new(Uuid::new_v4()), JobId::new(Uuid::new_v4()));
     let (at, name) = (Timestamp::from_millis(0), id.to_string());
     let new = NewDataset { owner, name, description: None, buckets: 20, at };
-    books.catalog.add_dataset(id, &new, 9).unwrap();
+    let places = Places { max: 9, stale_before: at, is_receiving: &|_| false };
+    books.catalog.add_dataset(id, &new, &places).unwrap();
     fs::write(books.files.data(id), CSV).unwrap();
     assert!(books.catalog.begin_dataset(id, job).unwrap());
     (id, job)
@@ -190,6 +192,184 @@ fn what_the_yard_does_not_take_now_is_asked_for_again() {
         changes.next_timeout(left);
     }
     end(&yard, keeping);
+}
+
+/// What fails is tried again at once.
+fn tries_at_once() -> MathFiConfig {
+    let backoff = trainyard_core::Backoff::new(Duration::ZERO, Duration::ZERO);
+    MathFiConfig { retry: trainyard_core::RetryPolicy { retries_max: 5, backoff }, ..MathFiConfig::new() }
+}
+
+#[test]
+fn what_the_disk_fails_at_once_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, owner) = books_with(folder.path(), tries_at_once());
+    let (id, job) = processing(&books, owner);
+    let in_the_way = books.files.table(id);
+    let (trainer, tries) = (Arc::new(PrepareTrainer(Arc::clone(&books))), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&tries);
+    let yard = yard(folder.path(), &books, move |cx: &mut Context, job: &JobToTrain| {
+        let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first {
+            fs::create_dir(&in_the_way).unwrap();
+        }
+        let trained = trainer.train(cx, job);
+        if is_first {
+            fs::remove_dir(&in_the_way).unwrap();
+        }
+        trained
+    });
+    let (keeping, _) = keep(&books, &yard);
+    yard.finished(job).wait().unwrap();
+    assert!(matches!(dataset(&books, id), DatasetState::Completed(_)), "{:?}", dataset(&books, id));
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+
+    let (refused, job) = processing(&books, owner);
+    fs::write(books.files.data(refused), "id,a,class\n").unwrap();
+    submit(&books, &yard, Work::Prepare(refused), job);
+    yard.finished(job).wait().unwrap();
+    assert_eq!(tries.load(Ordering::SeqCst), 3, "what is wrong with the data is final");
+    assert!(matches!(dataset(&books, refused), DatasetState::Failed { .. }));
+    end(&yard, keeping);
+}
+
+#[test]
+fn what_the_catalogue_fails_at_once_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, owner) = books_with(folder.path(), tries_at_once());
+    let (id, job) = pending(&books, owner);
+    let (trainer, tries) = (Arc::new(PredictTrainer(Arc::clone(&books))), Arc::new(AtomicUsize::new(0)));
+    let (counted, lost) = (Arc::clone(&tries), Arc::clone(&books));
+    let yard = yard(folder.path(), &books, move |cx: &mut Context, job: &JobToTrain| {
+        let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { lost.catalog.break_for(|| trainer.train(cx, job)) } else { trainer.train(cx, job) }
+    });
+    let model = Parameters::new(b"work/none".to_vec()).unwrap();
+    yard.submit(books.classes.submission(Work::Predict(id), job, model)).wait().unwrap();
+    yard.finished(job).wait().unwrap();
+    let PredictionState::Failed { reason } = prediction(&books, id) else {
+        panic!("{:?}", prediction(&books, id))
+    };
+    assert_eq!(reason, "its model is of no use any more: train again", "that is final");
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+    yard.shutdown(Duration::from_secs(5)).wait().unwrap();
+}
+
+#[test]
+fn a_full_line_takes_no_more_and_is_asked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, owner) = books(folder.path());
+    let yard = yard(folder.path(), &books, |_: &mut Context, _: &JobToTrain| Ok(Trained::default()));
+    let queue = books.classes.prepare.queue.clone();
+    let settings = trainyard_core::QueueSettings { waiting_max: 2, ..Default::default() };
+    yard.configure_queue(queue.clone(), settings).wait().unwrap();
+    yard.pause_queue(queue, Reason::new("so that it must wait")).wait().unwrap();
+    let jobs: Vec<JobId> = (0..5).map(|_| processing(&books, owner).1).collect();
+    let (keeper, healed) = Keeper::open(Arc::clone(&books), yard.clone()).unwrap();
+    assert_eq!(healed, Healed { submitted: 2, ended: 0 });
+    assert!(books.was_behind(), "the others are asked for again");
+    assert_eq!(jobs.iter().filter(|job| yard.job(**job).is_some()).count(), 2);
+    assert_eq!(keeper.heal().unwrap(), Healed::default());
+    let host = TableHost::new(Arc::clone(&books), yard.clone());
+    let (at, name) = (Timestamp::from_millis(0), "a".to_owned());
+    let new = NewDataset { owner, name, description: None, buckets: 20, at };
+    let id = host.create_dataset(new).unwrap().id;
+    assert!(matches!(host.receive_data(id), Err(Refused::Busy)), "before its data comes");
+    yard.shutdown(Duration::ZERO).wait().unwrap();
+}
+
+#[test]
+fn what_can_never_run_any_more_is_turned_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, _) = books(folder.path());
+    let yard = yard(folder.path(), &books, |_: &mut Context, _: &JobToTrain| Ok(Trained::default()));
+    let kind = books.classes.prepare.kind.clone();
+    let wait = |kind: &Kind, memory_mib| {
+        let mut class = trainyard_core::Class::new(kind.clone(), books.classes.prepare.queue.clone());
+        let memory = trainyard_core::Resource::new(MEMORY_MIB).unwrap();
+        class.resources = class.resources.with(memory, memory_mib);
+        let subject = DatasetId::new(Uuid::new_v4()).subject();
+        let job = JobId::new(Uuid::new_v4());
+        yard.submit(trainyard_core::Submission::new(job, subject, Arc::new(class))).wait().unwrap();
+        job
+    };
+    let other = books.classes.predict.kind.clone();
+    let [fits, too_large, of_others] = [wait(&kind, 1_000), wait(&kind, 1_001), wait(&other, 9_999)];
+    let (keeper, _) = Keeper::open(Arc::clone(&books), yard.clone()).unwrap();
+    assert_eq!(keeper.turn_away(&kind), 1);
+    let outcome = |job| yard.job(job).unwrap().outcome().cloned();
+    assert_eq!((outcome(fits), outcome(of_others)), (None, None));
+    let Some(trainyard_core::Outcome::Cancelled { reason }) = outcome(too_large) else { panic!("it waits") };
+    assert_eq!(reason.to_string(), "it needs 1001 MiB of memory, and the service has 1000 MiB for it now");
+    assert_eq!(keeper.turn_away(&kind), 0);
+    yard.shutdown(Duration::ZERO).wait().unwrap();
+}
+
+#[test]
+fn another_catalogue_clears_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, owner) = books(folder.path());
+    let (id, _) = processing(&books, owner);
+    let (data, table) = (books.files.data(id), books.files.table(id));
+    fs::write(&table, "a table").unwrap();
+    let root = folder.path().join("mathfi");
+    fs::create_dir(root.join("datasets/lost+found")).unwrap();
+    fs::write(root.join("predictions/note.txt"), "mine").unwrap();
+    drop(books);
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        incoming::remove(&root.join(name));
+    }
+    // At the first start without it, and at every later one.
+    for _ in 0..2 {
+        let (books, _) = self::books(folder.path());
+        assert!(data.exists() && table.exists());
+        let orphan = DatasetId::new(Uuid::new_v4());
+        fs::write(books.files.table(orphan), "half").unwrap();
+        fs::write(books.files.table(orphan).with_extension("table.new"), "half").unwrap();
+        drop(books);
+        let (books, _) = self::books(folder.path());
+        assert!(!books.files.table(orphan).exists(), "what this catalogue has never known goes");
+        assert!(!books.files.table(orphan).with_extension("table.new").exists());
+    }
+    assert!(root.join("predictions/note.txt").exists() && root.join("datasets/lost+found").exists());
+}
+
+#[test]
+fn what_made_room_is_gone_and_what_comes_in_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = MathFiConfig { datasets_max: 2, bytes_max: 100, ..MathFiConfig::new() };
+    let (books, owner) = books_with(folder.path(), bounds);
+    let yard = yard(folder.path(), &books, |_: &mut Context, _: &JobToTrain| Ok(Trained::default()));
+    yard.pause_queue(books.classes.prepare.queue.clone(), Reason::new("so that it must wait"))
+        .wait()
+        .unwrap();
+    let host = TableHost::new(Arc::clone(&books), yard.clone());
+    let create = |name: &str, hours: i64| {
+        let at = Timestamp::from_millis(hours * 3_600_000);
+        host.create_dataset(NewDataset { owner, name: name.to_owned(), description: None, buckets: 20, at })
+    };
+    let first = create("first", 0).unwrap().id;
+    let second = create("second", 0).unwrap().id;
+    assert!(matches!(create("third", 1), Err(Refused::TooMany { max: 2, .. })), "its URL is good until now");
+    let mut upload = host.receive_data(first).unwrap();
+    let third = create("third", 2).unwrap().id;
+    assert_eq!((host.owner(first), host.owner(second), host.owner(third)), (Some(owner), None, Some(owner)));
+
+    upload.write(&[b'x'; 60]).unwrap();
+    let mut other = host.receive_data(third).unwrap();
+    other.write(&[b'x'; 30]).unwrap();
+    assert!(matches!(other.write(&[b'x'; 11]), Err(Refused::Full)));
+    upload.finish().unwrap();
+    drop(other);
+    let mut other = host.receive_data(third).unwrap();
+    assert!(matches!(other.write(&[b'x'; 41]), Err(Refused::Full)), "what has come in counts");
+    other.write(&[b'x'; 40]).unwrap();
+    other.finish().unwrap();
+    assert_eq!(books.stored(owner).unwrap(), 100);
+    let fourth = create("fourth", 9);
+    assert!(matches!(fourth, Err(Refused::TooMany { .. })), "those at work stay");
+    assert_eq!(fs::read_dir(folder.path().join("mathfi/incoming")).unwrap().count(), 0);
+    yard.shutdown(Duration::ZERO).wait().unwrap();
 }
 
 #[test]

@@ -16,10 +16,21 @@ use super::{Rows, Schema, TableError};
 #[derive(Debug)]
 pub struct Dataset {
     schema: Schema,
+    origin: Origin,
     encoding: Arc<Encoding>,
     train: Labelled,
     validation: Labelled,
     test: Labelled,
+}
+
+/// What all of a dataset comes from: the same origin, the same rows in the same parts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The SHA-256 of the table file.
+    pub(crate) digest: [u8; 32],
+    pub(crate) shares: Shares,
+    /// By which the parts were drawn.
+    pub(crate) seed: u64,
 }
 
 /// Rows with their classes.
@@ -32,10 +43,17 @@ struct Labelled {
 impl Dataset {
     /// Reads a table file that [`prepare`](crate::prepare) has written.
     ///
+    /// `over` is asked every few milliseconds whether to stop.
+    ///
     /// # Errors
-    /// [`TableError`] when it cannot be read, or is not as it was written. Memory stays in proportion to the length
-    /// of the file, whatever is in it.
-    pub fn open(path: &Path, shares: &Shares, seed: u64) -> Result<Self, TableError> {
+    /// [`TableError`] when it cannot be read, is not as it was written, or was stopped. Memory stays in proportion to
+    /// the length of the file, whatever is in it.
+    pub fn open(
+        path: &Path,
+        shares: &Shares,
+        seed: u64,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Self, TableError> {
         let mut table = TableReader::open(path)?;
         let split = shares.split(table.counts(), seed);
         let mut next = vec![0_usize; split.len()];
@@ -45,6 +63,9 @@ impl Dataset {
         let [mut train, mut validation, mut test] = sizes.map(|rows| Heap::new(features, rows));
         let mut parts = Vec::new();
         while let Some(block) = table.next_block()? {
+            if over() {
+                return Err(TableError::Stopped);
+            }
             parts.clear();
             for &class in &block.classes {
                 let nth = &mut next[usize::from(class)];
@@ -60,12 +81,20 @@ impl Dataset {
                 heap.take(block, |row| parts[row] == part);
             }
         }
-        let (schema, rows) = table.finish()?;
+        let (schema, rows, digest) = table.finish()?;
         let fields = schema.features.iter().map(|feature| &feature.fields);
-        let encoding = Arc::new(Encoding::fit(fields, &train.columns, rows));
+        let encoding = Encoding::fit(fields, &train.columns, rows, over).ok_or(TableError::Stopped)?;
+        let encoding = Arc::new(encoding);
         let [train, validation, test] =
             [train, validation, test].map(|heap| heap.finish(Arc::clone(&encoding)));
-        Ok(Self { schema, encoding, train, validation, test })
+        Ok(Self {
+            schema,
+            origin: Origin { digest, shares: *shares, seed },
+            encoding,
+            train,
+            validation,
+            test,
+        })
     }
 
     /// The rows to learn from.
@@ -114,6 +143,11 @@ impl Dataset {
     #[must_use]
     pub fn classes(&self) -> usize {
         self.schema.classes.len()
+    }
+
+    /// What it comes from.
+    pub(crate) const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// How columns become vectors, as learned from [`Dataset::train`].

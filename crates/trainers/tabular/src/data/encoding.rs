@@ -12,7 +12,8 @@ use super::schema::{DICTIONARY_MAX, Fields};
 ///   them, and no component is beyond ±16. A column of one number only becomes 0.
 /// - A column of numbers of which some are missing has a second component: 1 where one is missing, else 0.
 /// - A text becomes one of many: a component for each of the most frequent texts, at most 32, which is 1 for that
-///   text and else 0; one for all other texts; and one for missing ones, when some are missing.
+///   text and else 0; one for all other texts; and one for missing ones, when some are missing. Where no row learned
+///   from has another text, nobody knows what one means: then all of these stay 0 for it.
 ///
 /// Vectors have at most 4,096 components, and all rows together at most 2²⁶. When room is short, fewer texts have
 /// components of their own, and indicators of missing numbers are left out. Beyond that is only what every column
@@ -39,6 +40,8 @@ enum Slots {
         known: usize,
         /// The places in the dictionary that have components, ascending.
         kept: Vec<u16>,
+        /// Whether there were others to learn from.
+        others: bool,
         missing: bool,
     },
 }
@@ -62,9 +65,21 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// How many components vectors have at most, for such columns or for ones with fewer texts and gaps.
+    pub(crate) fn width_max(columns: &[Wanted], rows: usize) -> usize {
+        let width = |each: usize, gap: usize| -> usize {
+            let of = |column: &Wanted| match column.texts {
+                None => 1 + gap * usize::from(column.missing),
+                Some(texts) => text_width(texts, each, column.missing),
+            };
+            columns.iter().map(of).sum()
+        };
+        width(TEXTS_MAX, 1).min(width_bound(rows).max(width(1, 0)))
+    }
+
     /// Divides it up, for so many rows.
     pub(crate) fn share(columns: &[Wanted], rows: usize) -> Self {
-        let max = WIDTH_MAX.min(NUMBERS_MAX / rows.max(1));
+        let max = width_bound(rows);
         let count = |is: fn(&&Wanted) -> bool| columns.iter().filter(is).count();
         let numbers = count(|column| column.texts.is_none());
         let gaps = count(|column| column.texts.is_none() && column.missing);
@@ -82,26 +97,32 @@ impl Room {
     }
 }
 
+/// How many components vectors have at most, where features are not more.
+fn width_bound(rows: usize) -> usize {
+    WIDTH_MAX.min(NUMBERS_MAX / rows.max(1))
+}
+
 /// How many components a column of so many texts gets.
 fn text_width(texts: usize, each: usize, missing: bool) -> usize {
     texts.min(each) + 1 + usize::from(missing)
 }
 
 impl Encoding {
-    /// Learns it from the rows to learn from; `rows` is how many will be encoded in all.
+    /// Learns it from the rows to learn from; `rows` is how many will be encoded in all. Asks `over` at each column;
+    /// `None` when it is.
     pub(crate) fn fit<'f>(
         fields: impl IntoIterator<Item = &'f Fields>,
         columns: &[Vec<f32>],
         rows: usize,
-    ) -> Self {
-        let counts: Vec<Option<Vec<u64>>> = fields
-            .into_iter()
-            .zip(columns)
-            .map(|(fields, column)| match fields {
+        over: &dyn Fn() -> bool,
+    ) -> Option<Self> {
+        let counted = fields.into_iter().zip(columns).map(|(fields, column)| {
+            (!over()).then(|| match fields {
                 Fields::Numbers => None,
                 Fields::Texts(texts) => Some(count(column, texts.len())),
             })
-            .collect();
+        });
+        let counts: Vec<Option<Vec<u64>>> = counted.collect::<Option<_>>()?;
         let wanted: Vec<Wanted> = counts
             .iter()
             .zip(columns)
@@ -112,16 +133,20 @@ impl Encoding {
             .collect();
         let room = Room::share(&wanted, rows);
         let mut indicators = room.indicators;
-        let slots = counts.iter().zip(&wanted).zip(columns).map(|((counts, wanted), column)| match counts {
-            None => {
-                let missing = wanted.missing && indicators > 0;
-                indicators -= usize::from(missing);
-                Slots::number(column, missing)
-            }
-            Some(counts) => Slots::text(counts, room.texts, wanted.missing),
+        let slots = counts.iter().zip(&wanted).zip(columns).map(|((counts, wanted), column)| {
+            (!over()).then(|| match counts {
+                None => {
+                    let missing = wanted.missing && indicators > 0;
+                    indicators -= usize::from(missing);
+                    Slots::number(column, missing)
+                }
+                Some(counts) => Slots::text(counts, column, room.texts, wanted.missing),
+            })
         });
-        let columns: Vec<Slots> = slots.collect();
-        Self { width: columns.iter().map(Slots::width).sum(), columns }
+        let columns: Vec<Slots> = slots.collect::<Option<_>>()?;
+        let width = columns.iter().map(Slots::width).sum();
+        debug_assert_eq!(width, room.width, "as it was shared");
+        Some(Self { width, columns })
     }
 
     /// How many components a vector has, at least 1.
@@ -143,17 +168,30 @@ impl Encoding {
         }
     }
 
-    /// The vectors of so many rows, row after row; all of it finite.
-    pub(crate) fn vectors(&self, columns: &[Vec<f32>], rows: usize) -> Vec<f32> {
+    /// The vectors of so many rows, row after row; all of it finite. Asks `over` now and then; `None` when it is.
+    pub(crate) fn vectors_unless(
+        &self,
+        columns: &[Vec<f32>],
+        rows: usize,
+        over: &dyn Fn() -> bool,
+    ) -> Option<Vec<f32>> {
+        let width = self.width.max(1);
+        let block = (NUMBERS_PER_LOOK / width).max(1);
         let mut vectors = vec![0.0_f32; rows * self.width];
-        let mut at = 0;
-        for (slots, column) in self.columns.iter().zip(columns) {
-            let width = slots.width();
-            let vectors = vectors.chunks_exact_mut(self.width);
-            column.iter().zip(vectors).for_each(|(&x, vector)| slots.fill(x, &mut vector[at..][..width]));
-            at += width;
+        for (nth, vectors) in vectors.chunks_mut(block * width).enumerate() {
+            if over() {
+                return None;
+            }
+            let mut at = 0;
+            for (slots, column) in self.columns.iter().zip(columns) {
+                let own = slots.width();
+                let vectors = vectors.chunks_exact_mut(width);
+                let column = column[nth * block..].iter().zip(vectors);
+                column.for_each(|(&x, vector)| slots.fill(x, &mut vector[at..][..own]));
+                at += own;
+            }
         }
-        vectors
+        Some(vectors)
     }
 
     /// Whether it is as [`Encoding::fit`] makes them for such columns; for what comes out of a file.
@@ -178,14 +216,16 @@ impl Slots {
         Self::Number { mean, scale: if is_constant { 0.0 } else { 1.0 / deviation }, low, high, missing }
     }
 
-    fn text(counts: &[u64], each: usize, missing: bool) -> Self {
+    fn text(counts: &[u64], column: &[f32], each: usize, missing: bool) -> Self {
         let mut order: Vec<usize> = (0..counts.len()).filter(|&place| counts[place] > 0).collect();
         order.sort_by_key(|&place| (std::cmp::Reverse(counts[place]), place));
         order.truncate(each);
         order.sort_unstable();
         let place = |place| u16::try_from(place).expect("dictionaries are short");
+        let with_own: u64 = order.iter().map(|&place| counts[place]).sum();
+        let present = column.iter().filter(|x| !x.is_nan()).count() as u64;
         let kept = order.into_iter().map(place).collect();
-        Self::Text { known: counts.len(), kept, missing }
+        Self::Text { known: counts.len(), kept, others: present > with_own, missing }
     }
 
     fn width(&self) -> usize {
@@ -209,10 +249,11 @@ impl Slots {
                     components[kept.len() + 1] = 1.0;
                 }
             }
-            Self::Text { kept, .. } => {
-                let own = kept.iter().position(|&place| f32::from(place) == x);
-                components[own.unwrap_or(kept.len())] = 1.0;
-            }
+            Self::Text { kept, others, .. } => match kept.iter().position(|&place| f32::from(place) == x) {
+                Some(own) => components[own] = 1.0,
+                None if *others => components[kept.len()] = 1.0,
+                None => {}
+            },
         }
     }
 
@@ -277,6 +318,8 @@ fn narrow(x: f64) -> f32 {
 const WIDTH_MAX: usize = 4_096;
 /// How many components the vectors of a table have together, in the same way.
 const NUMBERS_MAX: usize = 1 << 26;
+/// How many components are filled in between two looks at whether to stop.
+const NUMBERS_PER_LOOK: usize = 1 << 18;
 /// How many texts of a column have components of their own.
 const TEXTS_MAX: usize = 32;
 /// How far from the mean a component is at most, in standard deviations.
@@ -296,9 +339,15 @@ mod tests {
 
     fn fit(columns: &[(Fields, Vec<f32>)], rows: usize) -> Encoding {
         let numbers: Vec<Vec<f32>> = columns.iter().map(|(_, column)| column.clone()).collect();
-        let encoding = Encoding::fit(columns.iter().map(|(fields, _)| fields), &numbers, rows);
+        let fields = || columns.iter().map(|(fields, _)| fields);
+        assert_eq!(Encoding::fit(fields(), &numbers, rows, &|| true), None);
+        let encoding = Encoding::fit(fields(), &numbers, rows, &|| false).unwrap();
         assert!(encoding.is_sound(columns.iter().map(|(fields, _)| fields)));
         encoding
+    }
+
+    fn vectors(encoding: &Encoding, columns: &[Vec<f32>], rows: usize) -> Vec<f32> {
+        encoding.vectors_unless(columns, rows, &|| false).unwrap()
     }
 
     fn number() -> impl Strategy<Value = f32> {
@@ -337,7 +386,7 @@ mod tests {
                 Fields::Texts(texts) => (0..7_u16).map(|n| f32::from(n).min(texts.len() as f32)).collect(),
             }).collect();
             for (columns, rows) in [(columns, rows), (others, 7)] {
-                let vectors = encoding.vectors(&columns, rows);
+                let vectors = vectors(&encoding, &columns, rows);
                 prop_assert_eq!(vectors.len(), rows * encoding.width());
                 prop_assert!(vectors.iter().all(|x| x.abs() <= 16.0), "{:?}", vectors);
             }
@@ -358,6 +407,13 @@ mod tests {
             }).sum();
             prop_assert!(room.width >= least);
             prop_assert!(room.width <= least.max(WIDTH_MAX.min(NUMBERS_MAX / rows)));
+            let width_max = Room::width_max(&wanted, rows);
+            prop_assert!(room.width <= width_max && width_max <= least.max(WIDTH_MAX.min(NUMBERS_MAX / rows)));
+            let fewer: Vec<Wanted> = wanted.iter().enumerate().map(|(nth, wanted)| Wanted {
+                texts: wanted.texts.map(|texts| texts - texts.min(nth % 7)),
+                missing: wanted.missing && nth % 3 > 0,
+            }).collect();
+            prop_assert!(Room::share(&fewer, rows).width <= width_max);
         }
     }
 
@@ -365,7 +421,7 @@ mod tests {
     fn numbers_are_standardised_and_missing_ones_told() {
         let encoding = fit(&[(NUMBERS, vec![1.0, 3.0, f32::NAN]), (NUMBERS, vec![7.0; 3])], 3);
         assert_eq!(encoding.width(), 3);
-        let vectors = encoding.vectors(&[vec![1.0, 3.0, f32::NAN], vec![7.0, 8.0, f32::NAN]], 3);
+        let vectors = vectors(&encoding, &[vec![1.0, 3.0, f32::NAN], vec![7.0, 8.0, f32::NAN]], 3);
         assert_eq!(vectors, [-1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     }
 
@@ -375,7 +431,7 @@ mod tests {
         let mut one_is_huge = usual.clone();
         one_is_huge[49] = 1e30;
         let encoding = fit(&[(NUMBERS, one_is_huge)], 50);
-        let vectors = encoding.vectors(&[vec![0.0, 24.0, 48.0, 1e30]], 4);
+        let vectors = vectors(&encoding, &[vec![0.0, 24.0, 48.0, 1e30]], 4);
         assert!(vectors[0] < -1.0 && vectors[1].abs() < 0.3 && vectors[2] > 1.0, "{vectors:?}");
         assert!(vectors[3] < 16.0, "{vectors:?}");
     }
@@ -390,7 +446,7 @@ mod tests {
         assert_eq!(encoding.width(), 32 + 1 + 1);
         assert_eq!(encoding.codes(0), Some(41));
         let ones = |x: f32| -> Vec<usize> {
-            let vectors = encoding.vectors(&[vec![x]], 1);
+            let vectors = vectors(&encoding, &[vec![x]], 1);
             (0..vectors.len()).filter(|&at| vectors[at] == 1.0).collect()
         };
         assert_eq!(ones(7.0), [32], "rare");
@@ -401,11 +457,34 @@ mod tests {
     }
 
     #[test]
+    fn where_all_texts_have_components_another_one_says_nothing() {
+        // the dictionary has three, the rows to learn from two of them
+        let encoding = fit(&[(texts(3), vec![0.0, 2.0, 2.0])], 3);
+        let vectors = vectors(&encoding, &[vec![0.0, 2.0, 1.0, 3.0]], 4);
+        assert_eq!(vectors, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        // but where a row to learn from has a text beyond the dictionary, it is as good as that
+        let encoding = fit(&[(texts(3), vec![0.0, 2.0, 3.0])], 3);
+        assert_eq!(self::vectors(&encoding, &[vec![1.0]], 1), [0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn vectors_are_cut_short_when_told() {
+        let encoding = fit(&[(NUMBERS, vec![1.0, 3.0])], 2);
+        let column = vec![1.0; 3 * NUMBERS_PER_LOOK];
+        for looks in 0..3 {
+            let asked = std::cell::Cell::new(0);
+            let over = || asked.replace(asked.get() + 1) >= looks;
+            let columns = std::slice::from_ref(&column);
+            assert_eq!(encoding.vectors_unless(columns, column.len(), &over), None, "after {looks} looks");
+        }
+    }
+
+    #[test]
     fn indicators_are_left_out_where_room_is_short() {
         let columns = vec![(NUMBERS, vec![1.0, f32::NAN]); 3_000];
         let encoding = fit(&columns, 2);
         assert_eq!(encoding.width(), WIDTH_MAX);
-        let vector = encoding.vectors(&vec![vec![f32::NAN]; 3_000], 1);
+        let vector = vectors(&encoding, &vec![vec![f32::NAN]; 3_000], 1);
         assert_eq!(vector.iter().filter(|&&x| x == 1.0).count(), WIDTH_MAX - 3_000);
     }
 
@@ -414,7 +493,8 @@ mod tests {
         let sound = |slots: Slots, fields: &Fields| {
             Encoding { width: slots.width(), columns: vec![slots] }.is_sound([fields].into_iter())
         };
-        let text = |known, kept: &[u16]| Slots::Text { known, kept: kept.to_vec(), missing: false };
+        let text =
+            |known, kept: &[u16]| Slots::Text { known, kept: kept.to_vec(), others: false, missing: false };
         assert!(sound(text(3, &[0, 2]), &texts(3)));
         assert!(!sound(text(3, &[0, 3]), &texts(3)), "beyond the dictionary");
         assert!(!sound(text(4, &[0, 2]), &texts(3)), "another dictionary");

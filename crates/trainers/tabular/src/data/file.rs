@@ -179,15 +179,16 @@ impl TableReader {
         Ok(Some(&self.block))
     }
 
-    /// Checks that all of it was as it was written. Gives what the columns are, and the number of rows.
-    pub(crate) fn finish(mut self) -> Result<(Schema, usize), TableError> {
+    /// Checks that all of it was as it was written. Gives what the columns are, the number of rows, and the digest of
+    /// all of it.
+    pub(crate) fn finish(mut self) -> Result<(Schema, usize, [u8; DIGEST_BYTES]), TableError> {
         let mut digest = [0; DIGEST_BYTES];
         self.from.inner.read_exact(&mut digest).map_err(cut_short)?;
         if self.from.hash.finalize().as_slice() != digest {
             return Err(damaged("its checksum"));
         }
         let rows = usize::try_from(self.header.rows).map_err(|_| damaged("its header"))?;
-        Ok((self.header.schema, rows))
+        Ok((self.header.schema, rows, digest))
     }
 }
 

@@ -14,9 +14,10 @@ use super::schema::CLASSES_MAX;
 pub struct Limits {
     /// The columns of a file, with id and class. Default: 10,000.
     pub columns: usize,
-    /// The rows, without the header. Default: 1,000,000.
+    /// The rows, without the header: looking for ids that come twice takes about 30 bytes of memory for each. Default:
+    /// 10,000,000.
     pub rows: u64,
-    /// Rows times features. Default: 50,000,000. Not for predictions, which hold few rows at once.
+    /// Rows times features. Default: 150,000,000. Not for predictions, which hold few rows at once.
     pub cells: u64,
     /// What one row takes in the file, header or not, in bytes, its quotes and commas included. Default: 1 MiB.
     pub record_bytes: usize,
@@ -30,8 +31,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             columns: 10_000,
-            rows: 1_000_000,
-            cells: 50_000_000,
+            rows: 10_000_000,
+            cells: 150_000_000,
             record_bytes: 1 << 20,
             cell_bytes: 32 << 10,
             classes: CLASSES_MAX,

@@ -17,6 +17,7 @@ mod survey;
 
 pub(crate) use coding::Coding;
 pub use dataset::Dataset;
+pub(crate) use dataset::Origin;
 pub use encoding::Encoding;
 pub(crate) use error::beginning;
 pub use error::{Place, Refusal, TableError};

@@ -12,6 +12,7 @@ use super::file::{Header, TableWriter};
 use super::reading::{Records, Trouble};
 use super::survey::Survey;
 use super::{Fields, Limits, Refusal, Schema, TableError};
+use crate::learners::{Needs, Shape};
 
 /// What a table that is ready is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Prepared {
     pub rows: u64,
     /// What its columns are, with its classes.
     pub schema: Schema,
-    /// How much memory a contest of four learners on it takes at most, about, in bytes.
+    /// How much memory a contest of four learners on it takes at most, about, in bytes: its rows in all their forms,
+    /// what is learned from them at its largest, and the copies of that on their way into checkpoints.
     pub training_bytes: u64,
 }
 
@@ -45,7 +47,7 @@ pub struct Prepared {
 ///
 /// let prepared = prepare(&csv, &table, &Limits::default(), &|| false)?;
 /// assert_eq!(prepared.schema.classes(), ["\"birch\", white", "oak", "élan"]);
-/// let data = Dataset::open(&table, &Shares::default(), 1)?;
+/// let data = Dataset::open(&table, &Shares::default(), 1, &|| false)?;
 /// assert_eq!(data.train().len() + data.validation().len() + data.test().len(), 300);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -71,7 +73,7 @@ fn prepare_from<R: Read>(
     let open = || open().map_err(Trouble::Io);
     let survey = Survey::take(Records::open(open()?, limits, over)?, limits)?;
     let features = survey.dictionaries(open, limits, over)?;
-    let training_bytes = training_bytes(&survey, &features.iter().map(|f| &f.fields).collect::<Vec<_>>());
+    let needs = needs(&survey, &features.iter().map(|f| &f.fields).collect::<Vec<_>>());
     let Survey { mut names, rows, classes, .. } = survey;
     let read = names.clone();
     let class = names.pop().expect("there are three columns or more");
@@ -92,7 +94,7 @@ fn prepare_from<R: Read>(
         Written::Not(error) => TableError::io("write the table file")(error),
         Written::Trouble(trouble) => trouble.into(),
     })?;
-    Ok(Prepared { rows, schema: header.schema, training_bytes })
+    Ok(Prepared { rows, schema: header.schema, training_bytes: needs.total() })
 }
 
 /// Reads all rows once more, and writes them.
@@ -128,28 +130,42 @@ impl From<io::Error> for Written {
     }
 }
 
-/// The columns as they are, in bins and as vectors, and what learners keep of each row and class.
-fn training_bytes(survey: &Survey, fields: &[&Fields]) -> u64 {
-    let wanted: Vec<Wanted> = survey
-        .features
-        .iter()
-        .zip(fields)
-        .map(|(seen, fields)| Wanted {
-            texts: match fields {
-                Fields::Numbers => None,
-                Fields::Texts(texts) => Some(texts.len()),
-            },
-            missing: seen.missing,
-        })
-        .collect();
-    let rows = usize::try_from(survey.rows).unwrap_or(usize::MAX);
-    let width = Room::share(&wanted, rows).width as u64;
-    let classes = survey.classes.len() as u64;
-    let row = 6 * wanted.len() as u64 + 4 * width + 40 * classes + 16;
-    row.saturating_mul(survey.rows).saturating_add(BASE_BYTES)
+/// What a contest of four learners takes at most, about, in bytes.
+struct TrainingNeeds {
+    /// The columns as they are, as vectors, and the classes.
+    data: u64,
+    learners: Needs,
 }
 
-/// What a contest takes on the smallest table: four learners with what they have learned, and their checkpoints.
+impl TrainingNeeds {
+    fn total(&self) -> u64 {
+        let Self { data, learners: Needs { learned, notes } } = self;
+        [*data, *learned, *notes].into_iter().fold(BASE_BYTES, u64::saturating_add)
+    }
+}
+
+fn needs(survey: &Survey, fields: &[&Fields]) -> TrainingNeeds {
+    let texts = |fields: &Fields| match fields {
+        Fields::Numbers => None,
+        Fields::Texts(texts) => Some(texts.len()),
+    };
+    let columns = survey.features.iter().zip(fields);
+    let wanted: Vec<Wanted> =
+        columns.map(|(seen, fields)| Wanted { texts: texts(fields), missing: seen.missing }).collect();
+    let rows = usize::try_from(survey.rows).unwrap_or(usize::MAX);
+    let shape = Shape {
+        rows,
+        features: wanted.len(),
+        places: fields.iter().filter_map(|fields| texts(fields)).max().map_or(0, |longest| longest + 1),
+        width: Room::width_max(&wanted, rows),
+        classes: survey.classes.len(),
+    };
+    let row = 4 * shape.features as u64 + 4 * shape.width as u64 + 2;
+    TrainingNeeds { data: row.saturating_mul(survey.rows), learners: shape.needs() }
+}
+
+/// What a contest takes beside that, on the smallest table as well: threads with the rows they predict for, files on
+/// their way, and the rest of the process.
 const BASE_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
@@ -158,6 +174,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::{Dataset, Knobs, Lesson, Lineup, Shares};
 
     const ROWS: &str = "id,a,b,class\n1,1,x,n\n2,2,y,n\n3,3,x,n\n4,4,y,y\n5,5,x,y\n6,6,y,y\n";
 
@@ -194,6 +211,75 @@ mod tests {
         assert_eq!(error.to_string(), "the file changed while it was read");
         let error = prepare_looks(&[ROWS, ""]).unwrap_err();
         assert_eq!(error.refusal(), Some(&Refusal::Empty));
+    }
+
+    /// What a training is said to take, without its base, beside what is really there: few rows, very many texts, very
+    /// many classes.
+    #[test]
+    fn what_a_training_takes_is_what_is_said_and_not_much_less() {
+        const ROW_COUNT: usize = 600;
+        let folder = tempfile::tempdir().unwrap();
+        let (csv, table) = (folder.path().join("rows.csv"), folder.path().join("table"));
+        for (columns, classes) in [(9_998, 256), (40, 2), (400, 2)] {
+            let mut text = "id".to_owned();
+            (0..columns).for_each(|column| text.push_str(&format!(",f{column}")));
+            text.push_str(",class\n");
+            for row in 0..ROW_COUNT {
+                text.push_str(&row.to_string());
+                // two texts, and one that is missing here and there
+                (0..columns).for_each(|column| {
+                    text.push_str([",x", ",y", ","][(row * 31 + column * 7 + row * column) % 3])
+                });
+                text.push_str(&format!(",c{}\n", row % classes));
+            }
+            std::fs::write(&csv, text).unwrap();
+            let limits = Limits::default();
+            let open = || File::open(&csv).map_err(Trouble::Io);
+            let survey =
+                Survey::take(Records::open(open().unwrap(), &limits, &|| false).unwrap(), &limits).unwrap();
+            let features = survey.dictionaries(open, &limits, &|| false).unwrap();
+            let said = needs(&survey, &features.iter().map(|f| &f.fields).collect::<Vec<_>>());
+            let prepared = prepare(&csv, &table, &limits, &|| false).unwrap();
+            assert_eq!(prepared.training_bytes - BASE_BYTES, said.total() - BASE_BYTES);
+
+            let data = Dataset::open(&table, &Shares::default(), 1, &|| false).unwrap();
+            let within = |what: &str, said: u64, real: u64, times: u64| {
+                assert!(
+                    real <= said && said <= times * real,
+                    "{columns} {what}: {said} said, {real} are there"
+                );
+            };
+            within("data", said.data, data.bytes(), 2);
+            let over = || false;
+            let lesson = Lesson {
+                train: data.train(),
+                train_classes: data.train_classes(),
+                validation: data.validation(),
+                validation_classes: data.validation_classes(),
+                classes: data.classes(),
+                knobs: Knobs::default(),
+                seed: 1,
+                threads: std::num::NonZeroUsize::MIN,
+                over: &over,
+            };
+            let lineup = Lineup::standard();
+            let stored = ["linear", "network"].map(|name| {
+                let course = lineup.find(name).unwrap().begin(&lesson).unwrap();
+                course.save().unwrap().len() as u64
+            });
+            // Held, once more while a step is at work, and twice on their way to disk; the rest is for trees.
+            let weights: u64 = stored.iter().map(|stored| 4 * stored).sum();
+            assert!(
+                weights <= said.learners.learned,
+                "{columns}: {} said of {weights}",
+                said.learners.learned
+            );
+            let trees = said.learners.learned - weights;
+            assert!(
+                trees <= 200 << 20 || trees <= 2 * weights,
+                "{columns}: {trees} for trees beside {weights}"
+            );
+        }
     }
 
     #[test]

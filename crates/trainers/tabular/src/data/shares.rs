@@ -27,6 +27,11 @@ impl Shares {
         if validation > 0 && kept_back < 100 { Some(Self { validation, test }) } else { None }
     }
 
+    /// Of a hundred rows, how many are for validation, and how many for the test.
+    pub(crate) const fn percents(self) -> [u8; 2] {
+        [self.validation, self.test]
+    }
+
     /// Which part each row of each class is in, as `split[class][n]` for the `n`th row of the class: drawn by the
     /// seed, and for ever the same for the same counts.
     ///

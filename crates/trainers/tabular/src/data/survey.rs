@@ -90,7 +90,9 @@ impl Survey {
                 for (nth, feature) in of_texts.iter().enumerate() {
                     texts.see(nth, &records.record()[feature + 1]);
                 }
-                texts.prune();
+                if !texts.prune(over) {
+                    return Err(Trouble::Stopped);
+                }
             }
         }
         let mut dictionaries = texts.finish().into_iter();
@@ -198,13 +200,18 @@ impl Texts {
         }
     }
 
-    fn prune(&mut self) {
+    /// Forgets what is rare when there is too much; `false` when it was told to stop meanwhile.
+    #[must_use]
+    fn prune(&mut self, over: &dyn Fn() -> bool) -> bool {
         if self.bytes <= self.bytes_max {
-            return;
+            return true;
         }
         let share = self.bytes_max / 2 / self.columns.len();
         self.bytes = 0;
         for texts in &mut self.columns {
+            if over() {
+                return false;
+            }
             let mut left = share;
             let frequent = by_frequency(std::mem::take(texts), TEXTS_KEPT_MAX);
             let kept = frequent.into_iter().map_while(|(text, count)| {
@@ -214,6 +221,7 @@ impl Texts {
             *texts = kept.collect();
             self.bytes += share - left;
         }
+        true
     }
 
     fn finish(self) -> Vec<Vec<String>> {
@@ -265,7 +273,7 @@ mod tests {
             texts.see(0, &format!("once {nth}"));
             texts.see(0, ["often", "oftener", "oftener"][nth as usize % 3]);
             texts.see(1, &format!("{}", nth % 7));
-            texts.prune();
+            assert!(texts.prune(&|| false));
             heaviest =
                 heaviest.max(texts.columns.iter().flat_map(HashMap::keys).map(|text| weight(text)).sum());
         }
@@ -275,6 +283,15 @@ mod tests {
         let [first, second] = texts.finish().try_into().unwrap();
         assert!(first.is_sorted() && first.contains(&"often".to_owned()) && first.len() <= DICTIONARY_MAX);
         assert_eq!(second, ["0", "1", "2", "3", "4", "5", "6"]);
+    }
+
+    #[test]
+    fn forgetting_stops_when_told() {
+        let mut texts = Texts { bytes_max: 1_000, ..Texts::new(3) };
+        assert!(texts.prune(&|| true), "there is nothing to forget");
+        (0..30).for_each(|nth| texts.see(nth % 3, &format!("text {nth}")));
+        let asked = std::cell::Cell::new(0);
+        assert!(!texts.prune(&|| asked.replace(asked.get() + 1) == 2), "it asks at each column");
     }
 
     #[test]

@@ -3,9 +3,11 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use trainyard_trainkit::{each, exp, narrow, softmax};
 
+use super::ROWS_PER_LOOK;
 use super::bins::Bins;
-use super::leafwise::{Grown, Pull, grow};
-use super::maths::{class_weights, error_of, highest};
+pub(super) use super::leafwise::NODES_MAX;
+use super::leafwise::{Grown, Leaves, Pull, grow};
+use super::maths::{Error, class_weights, highest};
 use super::tree::Tree;
 use crate::{LearnError, Learner, Lesson, Rows, Step};
 
@@ -13,7 +15,12 @@ use crate::{LearnError, Learner, Lesson, Rows, Step};
 ///
 /// A step is a round: one tree for two classes, one for each class otherwise. A tree asks only whether a number is up
 /// to the end of a bucket, and there are as many of these as the knob says; texts go left or right as they are. Rows
-/// without a value go to the side where more is gained. It draws nothing by chance.
+/// without a value go to the side where more is gained, and a text that no row here has goes with the many. It draws
+/// nothing by chance.
+///
+/// After Friedman, "Greedy function approximation: a gradient boosting machine" (Annals of Statistics 29, 2001); with
+/// the gain by slopes and bends of Chen and Guestrin, "XGBoost" (2016; <https://arxiv.org/abs/1603.02754>), and the
+/// histograms and leaf-wise growth of Ke and others, "LightGBM" (NIPS 2017).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Boosting;
 
@@ -35,7 +42,10 @@ pub(crate) struct Notes {
     /// The sums of the trees for the rows to learn from and for those to be judged by.
     train: Vec<f32>,
     validation: Vec<f32>,
-    /// For the error on these.
+    /// The leaves of the last round, of which `added` trees' are in the sums for the rows to learn from.
+    last: Vec<Leaves>,
+    added: usize,
+    /// For the error on the rows to be judged by.
     validation_weights: Vec<f64>,
 }
 
@@ -59,10 +69,9 @@ impl Learner for Boosting {
         let sums = |rows: &Rows| {
             let mut sums = vec![0.0; rows.len() * lanes];
             for (number, tree) in rounds.trees.iter().enumerate() {
-                if lesson.is_over() {
+                if !tree.add_to(&mut sums, rows.columns(), (number % lanes, lanes), lesson.over) {
                     return Err(LearnError::CutShort);
                 }
-                tree.add_to(&mut sums, rows.columns(), number % lanes, lanes);
             }
             Ok(sums)
         };
@@ -71,15 +80,20 @@ impl Learner for Boosting {
             weights: class_weights(lesson.train_classes, lesson.classes),
             train: sums(lesson.train)?,
             validation: sums(lesson.validation)?,
+            last: Vec::new(),
+            added: 0,
             validation_weights: class_weights(lesson.validation_classes, lesson.classes),
         })
     }
 
     fn step(&self, lesson: &Lesson<'_>, notes: &mut Notes, rounds: &mut Rounds) -> Result<Step, LearnError> {
         let (classes, lanes) = (lesson.classes, lanes(lesson.classes));
-        let rounds_max = (TREES_MAX / lanes).clamp(ROUNDS.0, ROUNDS.1);
+        let rounds_max = trees_max(classes) / lanes;
         if rounds.trees.len() / lanes >= rounds_max || rounds.idle >= IDLE_MAX {
             return Ok(Step::Exhausted);
+        }
+        if !notes.catch_up(lesson, lanes) {
+            return Ok(Step::CutShort);
         }
         let Some(said) = probabilities(lesson, &notes.train, classes) else {
             return Ok(Step::CutShort);
@@ -87,6 +101,9 @@ impl Learner for Boosting {
         // Many trees share the threads one by one, a single one feature by feature.
         let within = if lanes == 1 { lesson.threads } else { NonZeroUsize::MIN };
         let grown: Option<Vec<Grown>> = each(lesson.threads, lanes, |lane| {
+            if lesson.is_over() {
+                return None;
+            }
             // The only lane of two classes is that of the second.
             let class = if lanes == 1 { 1 } else { lane };
             let pull = pull(lesson, &said, &notes.weights, class);
@@ -94,19 +111,24 @@ impl Learner for Boosting {
         })
         .into_iter()
         .collect();
+        drop(said);
         let Some(grown) = grown else {
             return Ok(Step::CutShort);
         };
-        for (lane, grown) in grown.into_iter().enumerate() {
-            grown.add_to(&mut notes.train, lane, lanes);
-            grown.tree.add_to(&mut notes.validation, lesson.validation.columns(), lane, lanes);
-            rounds.trees.push(grown.tree);
+        let mut validation = notes.validation.clone();
+        for (lane, grown) in grown.iter().enumerate() {
+            if !grown.tree.add_to(&mut validation, lesson.validation.columns(), (lane, lanes), lesson.over) {
+                return Ok(Step::CutShort);
+            }
         }
-        let error = error_of(
-            &shares(&notes.validation, classes),
-            lesson.validation_classes,
-            &notes.validation_weights,
-        );
+        let Some(error) = error(lesson, &validation, &notes.validation_weights) else {
+            return Ok(Step::CutShort);
+        };
+        // From here on it is a round more.
+        let (trees, leaves): (Vec<Tree>, Vec<Leaves>) =
+            grown.into_iter().map(|grown| (grown.tree, grown.leaves)).unzip();
+        rounds.trees.extend(trees);
+        (notes.last, notes.added, notes.validation) = (leaves, 0, validation);
         if error < rounds.lowest {
             (rounds.lowest, rounds.idle) = (error, 0);
         } else {
@@ -117,7 +139,15 @@ impl Learner for Boosting {
     }
 
     fn validate(&self, lesson: &Lesson<'_>, notes: &mut Notes, _: &Rounds) -> Vec<u16> {
-        highest(&shares(&notes.validation, lesson.classes), lesson.classes)
+        let mut said = Vec::with_capacity(lesson.validation.len());
+        for block in notes.validation.chunks(lanes(lesson.classes) * ROWS_PER_LOOK) {
+            if lesson.is_over() {
+                break;
+            }
+            said.extend(highest(&shares(block, lesson.classes), lesson.classes));
+        }
+        said.resize(lesson.validation.len(), 0);
+        said
     }
 
     fn predict(&self, rounds: &Rounds, rows: &Rows) -> Vec<f32> {
@@ -128,7 +158,7 @@ impl Learner for Boosting {
         let lanes = lanes(classes);
         let mut sums = vec![0.0; rows.len() * lanes];
         for (number, tree) in rounds.trees.iter().enumerate() {
-            tree.add_to(&mut sums, rows.columns(), number % lanes, lanes);
+            let _whole = tree.add_to(&mut sums, rows.columns(), (number % lanes, lanes), &|| false);
         }
         shares(&sums, classes)
     }
@@ -141,6 +171,27 @@ impl Rounds {
             && self.trees.len().is_multiple_of(lanes(classes))
             && self.trees.iter().all(|tree| tree.width() == 1)
     }
+}
+
+impl Notes {
+    /// Adds what the last round has grown to the sums; `false` when the lesson is over, and then it goes on from there
+    /// the next time.
+    fn catch_up(&mut self, lesson: &Lesson<'_>, lanes: usize) -> bool {
+        while let Some(leaves) = self.last.get_mut(self.added) {
+            if !leaves.drain_to(&mut self.train, self.added, lanes, lesson.over) {
+                return false;
+            }
+            self.added += 1;
+        }
+        (self.last, self.added) = (Vec::new(), 0);
+        true
+    }
+}
+
+/// How many trees there are at the end.
+pub(super) fn trees_max(classes: usize) -> usize {
+    let lanes = lanes(classes);
+    (TREES_MAX / lanes).clamp(ROUNDS.0, ROUNDS.1) * lanes
 }
 
 /// How many scores a row has: for two classes the first always has none.
@@ -159,6 +210,19 @@ fn probabilities(lesson: &Lesson<'_>, scores: &[f32], classes: usize) -> Option<
         all.extend(shares(block, classes));
     }
     Some(all)
+}
+
+/// The error on the rows to be judged by; `None` when the lesson is over.
+fn error(lesson: &Lesson<'_>, scores: &[f32], weights: &[f64]) -> Option<f64> {
+    let mut error = Error::default();
+    let blocks = scores.chunks(lanes(lesson.classes) * ROWS_PER_LOOK);
+    for (scores, of) in blocks.zip(lesson.validation_classes.chunks(ROWS_PER_LOOK)) {
+        if lesson.is_over() {
+            return None;
+        }
+        error.add(&shares(scores, lesson.classes), of, weights);
+    }
+    Some(error.mean())
 }
 
 /// Probabilities for scores, row by row.
@@ -195,5 +259,3 @@ const TREES_MAX: usize = 10_000;
 const ROUNDS: (usize, usize) = (50, 1_000);
 /// After so many rounds that did not lower the error there is nothing more to gain.
 const IDLE_MAX: u32 = 100;
-/// Rows between two looks at whether the lesson is over.
-const ROWS_PER_LOOK: usize = 1 << 14;

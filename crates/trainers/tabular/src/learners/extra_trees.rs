@@ -12,7 +12,10 @@ use crate::{LearnError, Learner, Lesson, Rows, Step};
 ///
 /// A step is four trees. A question is the best of a few, each about a feature drawn by chance: whether a
 /// number is below a point drawn between the lowest and the highest there is, or whether a text is in a drawn half of
-/// the dictionary. Rows without a value go to the side where they are told apart better. It heeds no knob.
+/// the dictionary. Rows without a value go to the side where they are told apart better; a text that no row has goes by
+/// chance too, in each question anew. It heeds no knob.
+///
+/// After Geurts, Ernst and Wehenkel, "Extremely randomized trees" (Machine Learning 63, 2006).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExtraTrees;
 
@@ -72,10 +75,13 @@ impl Learner for ExtraTrees {
 
     fn validate(&self, lesson: &Lesson<'_>, notes: &mut Notes, wood: &Wood) -> Vec<u16> {
         for tree in &wood.trees[notes.counted.min(wood.trees.len())..] {
-            if lesson.is_over() {
+            let columns = lesson.validation.columns();
+            if !tree.add_to(&mut notes.votes, columns, (0, lesson.classes), lesson.over) {
+                // A part of a tree is no vote.
+                notes.votes.fill(0.0);
+                notes.counted = 0;
                 break;
             }
-            tree.add_to(&mut notes.votes, lesson.validation.columns(), 0, lesson.classes);
             notes.counted += 1;
         }
         highest(&notes.votes, lesson.classes)
@@ -87,7 +93,9 @@ impl Learner for ExtraTrees {
             return Vec::new();
         }
         let mut votes = vec![0.0; rows.len() * classes];
-        wood.trees.iter().for_each(|tree| tree.add_to(&mut votes, rows.columns(), 0, classes));
+        for tree in &wood.trees {
+            let _whole = tree.add_to(&mut votes, rows.columns(), (0, classes), &|| false);
+        }
         for votes in votes.chunks_exact_mut(classes) {
             let sum: f32 = votes.iter().sum();
             let even = 1.0 / narrow(real(classes));
@@ -294,7 +302,7 @@ fn half(chance: &mut Chance, rows: &[u32], values: &[f32]) -> Option<Rule> {
 }
 
 /// So that a tree takes so many bytes at most.
-fn nodes_max(classes: usize) -> usize {
+pub(super) fn nodes_max(classes: usize) -> usize {
     // two nodes and a leaf's numbers
     (2 * TREE_BYTES_MAX / (2 * 16 + 4 * classes)).clamp(127, 8_191)
 }
@@ -302,7 +310,7 @@ fn nodes_max(classes: usize) -> usize {
 /// Trees that are grown in one step.
 const TREES_PER_STEP: usize = 4;
 /// Trees at the end.
-const TREES_MAX: usize = 256;
+pub(super) const TREES_MAX: usize = 256;
 /// What a tree takes in a model at most, about.
 const TREE_BYTES_MAX: usize = 100_000;
 /// A question is asked of a hundredth of the rows at least, within these bounds. Leaves of one row would

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use trainyard_trainkit::{Adam, Chance, Net, Scratch, narrow, real, softmax};
 
-use super::maths::{class_weights, highest};
+use super::maths::{Error, class_weights, highest};
 use crate::{Knobs, LearnError, Lesson, Rows, Step};
 
 /// How a sort of net is taught.
@@ -17,6 +17,20 @@ pub(super) struct Descent {
     pub(super) decay: f32,
     /// How often it may see all rows.
     pub(super) epochs: u32,
+    /// How much of an epoch is a step.
+    pub(super) part: Part,
+}
+
+/// How much of an epoch is a step, so that one step never takes long.
+pub(super) struct Part {
+    /// So many numbers go through the net at most.
+    pub(super) cells: usize,
+    /// But always so many rows, if there are as many.
+    pub(super) rows_min: usize,
+}
+
+impl Part {
+    pub(super) const USUAL: Self = Self { cells: 1 << 22, rows_min: 1_024 };
 }
 
 /// What is learned: the net, and where its descent stands.
@@ -25,9 +39,11 @@ pub(crate) struct Taught {
     net: Net,
     adam: Adam,
     steps: u32,
-    /// The lowest error of an epoch, that of this one so far, and how many have come nowhere below that since.
-    lowest: f64,
+    /// The error of this epoch so far, on the rows to learn from; only to see that it is finite.
     error: f64,
+    /// The lowest error after an epoch, on the rows to be judged by, and how many epochs have come nowhere below that
+    /// since.
+    lowest: f64,
     idle: u32,
 }
 
@@ -37,6 +53,10 @@ pub(crate) struct Notes {
     /// The rows in the order of one epoch.
     epoch: u32,
     order: Vec<u32>,
+    /// For the error on the rows to be judged by.
+    validation_weights: Vec<f64>,
+    /// What was said of these, and after how many steps.
+    said: Option<(u32, Vec<u16>)>,
 }
 
 impl Descent {
@@ -46,8 +66,8 @@ impl Descent {
             adam: Adam::new(net.weights().len()),
             net,
             steps: 0,
-            lowest: f64::MAX,
             error: 0.0,
+            lowest: f64::MAX,
             idle: 0,
         })
     }
@@ -60,9 +80,13 @@ impl Descent {
                 self.what
             )));
         }
+        for rows in [lesson.train, lesson.validation] {
+            rows.vectors_unless(lesson.over).ok_or(LearnError::CutShort)?;
+        }
         let weights = class_weights(lesson.train_classes, lesson.classes).into_iter().map(narrow).collect();
+        let validation_weights = class_weights(lesson.validation_classes, lesson.classes);
         // No epoch has this number.
-        Ok(Notes { weights, epoch: u32::MAX, order: (0..rows).collect() })
+        Ok(Notes { weights, epoch: u32::MAX, order: (0..rows).collect(), validation_weights, said: None })
     }
 
     /// One epoch; on big data a part of one.
@@ -73,10 +97,11 @@ impl Descent {
         taught: &mut Taught,
     ) -> Result<Step, LearnError> {
         let (width, rows) = (lesson.train.encoding().width().max(1), lesson.train.len());
-        let part = (CELLS_PER_STEP / width).clamp(ROWS_PER_STEP_MIN, rows.max(ROWS_PER_STEP_MIN));
+        let Part { cells, rows_min } = self.part;
+        let part = (cells / width).clamp(rows_min, rows.max(rows_min));
         let parts = u32::try_from(rows.div_ceil(part)).unwrap_or(u32::MAX);
         let (epoch, place) = (taught.steps / parts, taught.steps % parts);
-        if epoch >= self.epochs {
+        if epoch >= self.epochs || taught.idle >= IDLE_MAX {
             return Ok(Step::Exhausted);
         }
         if notes.epoch != epoch {
@@ -87,7 +112,8 @@ impl Descent {
         let first = usize::try_from(place).map_or(rows, |place| place * part);
         let order = &notes.order[first..rows.min(first + part)];
         let mut next = taught.clone();
-        let batch = (rows / 100).clamp(BATCH_MIN, BATCH_MAX);
+        let quick = (WORK_PER_LOOK / next.net.weights().len().max(1)).max(BATCH_MIN);
+        let batch = (rows / 100).clamp(BATCH_MIN, BATCH_MAX).min(quick);
         let mut pass = Pass::default();
         let rate = self.rate_of(lesson.knobs, epoch);
         for batch in order.chunks(batch) {
@@ -102,7 +128,11 @@ impl Descent {
         }
         next.steps += 1;
         if place + 1 == parts {
-            next.end_epoch();
+            let Some((error, said)) = next.judge(lesson, &notes.validation_weights) else {
+                return Ok(Step::CutShort);
+            };
+            next.end_epoch(error);
+            notes.said = Some((next.steps, said));
         }
         *taught = next;
         let is_over = taught.idle >= IDLE_MAX || taught.steps / parts >= self.epochs;
@@ -119,8 +149,46 @@ impl Descent {
 }
 
 impl Taught {
-    pub(super) fn validate(&self, lesson: &Lesson<'_>) -> Vec<u16> {
-        highest(&self.predict(lesson.validation), lesson.classes)
+    pub(super) fn validate(&self, lesson: &Lesson<'_>, notes: &mut Notes) -> Vec<u16> {
+        if let Some((steps, said)) = &notes.said
+            && *steps == self.steps
+        {
+            return said.clone();
+        }
+        match self.judge(lesson, &notes.validation_weights) {
+            Some((_, said)) => {
+                notes.said = Some((self.steps, said.clone()));
+                said
+            }
+            None => vec![0; lesson.validation.len()],
+        }
+    }
+
+    /// What predicts, without what only goes on.
+    pub(super) fn lasting(&self) -> Self {
+        Self { net: self.net.clone(), adam: Adam::new(0), ..*self }
+    }
+
+    /// The error on the rows to be judged by, and what is said of them; `None` when the lesson is over.
+    fn judge(&self, lesson: &Lesson<'_>, weights: &[f64]) -> Option<(f64, Vec<u16>)> {
+        let (width, classes) = self.net.ends();
+        let vectors = lesson.validation.vectors_unless(lesson.over)?;
+        let block = (WORK_PER_LOOK / self.net.weights().len().max(1)).clamp(1, ROWS_PER_BLOCK);
+        let (mut error, mut all) = (Error::default(), Vec::with_capacity(lesson.validation.len()));
+        let (mut scratch, mut said) = (Scratch::default(), Vec::new());
+        for (nth, of) in lesson.validation_classes.chunks(block).enumerate() {
+            if lesson.is_over() {
+                return None;
+            }
+            let vectors = &vectors[nth * block * width..][..of.len() * width];
+            self.net.forward(vectors, of.len(), &mut scratch);
+            said.clear();
+            said.extend_from_slice(scratch.outputs());
+            softmax(&mut said, classes);
+            error.add(&said, of, weights);
+            all.extend(highest(&said, classes));
+        }
+        Some((error.mean(), all))
     }
 
     pub(super) fn predict(&self, rows: &Rows) -> Vec<f32> {
@@ -134,9 +202,10 @@ impl Taught {
             && self.adam.fits(self.net.weights().len())
     }
 
-    fn end_epoch(&mut self) {
-        if self.error < self.lowest * (1.0 - GAIN_MIN) {
-            (self.lowest, self.idle) = (self.error, 0);
+    /// Ends an epoch with this error on the rows to be judged by.
+    fn end_epoch(&mut self, error: f64) {
+        if error < self.lowest * (1.0 - GAIN_MIN) {
+            (self.lowest, self.idle) = (error, 0);
         } else {
             self.idle += 1;
         }
@@ -182,9 +251,10 @@ impl Pass {
     }
 }
 
-/// So many numbers go through a net in one step at most, but always a few rows.
-const CELLS_PER_STEP: usize = 1 << 22;
-const ROWS_PER_STEP_MIN: usize = 1_024;
+/// Weights times rows between two looks at whether the lesson is over, where rows are not fewer than a batch has.
+const WORK_PER_LOOK: usize = 1 << 26;
+/// Rows to be judged by that go through at once.
+const ROWS_PER_BLOCK: usize = 1_024;
 /// A hundredth of the rows is a batch, within these bounds.
 const BATCH_MIN: usize = 16;
 const BATCH_MAX: usize = 128;
@@ -193,3 +263,6 @@ const EPOCHS_TO_HALF: f64 = 30.0;
 /// An epoch that lowers the error by less than this part of it, several times over, is no gain.
 const GAIN_MIN: f64 = 1e-4;
 const IDLE_MAX: u32 = 20;
+
+#[cfg(test)]
+mod tests;

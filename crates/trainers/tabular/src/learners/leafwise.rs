@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
+use super::ROWS_PER_LOOK;
 use super::bins::{Binned, Bins, Sort};
 use super::tree::{Question, Rule, Side, Tree};
 use crate::Lesson;
@@ -17,18 +18,41 @@ pub(super) struct Pull {
 /// A tree whose leaves bring the scores nearer to what is wanted, and which rows are in which leaf.
 pub(super) struct Grown {
     pub(super) tree: Tree,
-    rows: Vec<u32>,
-    leaves: Vec<(Range<usize>, f32)>,
+    pub(super) leaves: Leaves,
 }
 
-impl Grown {
-    /// Adds to each row's score, `from` places in and `step` further on for each row, what its leaf says.
-    pub(super) fn add_to(&self, scores: &mut [f32], from: usize, step: usize) {
-        for (range, value) in &self.leaves {
-            for &row in &self.rows[range.clone()] {
-                scores[row as usize * step + from] += value;
+/// What the leaves of a tree say, and to which rows.
+pub(super) struct Leaves {
+    rows: Vec<u32>,
+    left: Vec<(Range<usize>, f32)>,
+}
+
+impl Leaves {
+    /// Adds to each row's score, `from` places in and `step` further on for each row, what its leaf says; once, and
+    /// then they are gone. Asks `over` now and then, and goes on from there the next time; whether it came to the end.
+    #[must_use]
+    pub(super) fn drain_to(
+        &mut self,
+        scores: &mut [f32],
+        from: usize,
+        step: usize,
+        over: &dyn Fn() -> bool,
+    ) -> bool {
+        while let Some((range, value)) = self.left.last_mut() {
+            if over() {
+                return false;
+            }
+            let block = range.start..range.end.min(range.start + ROWS_PER_LOOK);
+            range.start = block.end;
+            for &row in &self.rows[block] {
+                scores[row as usize * step + from] += *value;
+            }
+            if range.start == range.end {
+                self.left.pop();
             }
         }
+        self.rows = Vec::new();
+        true
     }
 }
 
@@ -64,8 +88,8 @@ pub(super) fn grow(lesson: &Lesson<'_>, bins: &Bins, pull: &Pull, threads: NonZe
         tree.end(end.node, &[value]);
         (end.range, value)
     };
-    let leaves = ends.into_iter().map(leaf).collect();
-    Some(Grown { tree, rows, leaves })
+    let left = ends.into_iter().map(leaf).collect();
+    Some(Grown { tree, leaves: Leaves { rows, left } })
 }
 
 struct Growth<'a> {
@@ -175,11 +199,11 @@ impl Growth<'_> {
                 if gain > best.0 {
                     // Without a missing one here, later ones go with the many.
                     let side = if missing.rows == 0 { Side::of(lefts.rows > rights.rows) } else { side };
-                    best = (gain, Some((last, side)));
+                    best = (gain, Some((last, side, Side::of(lefts.rows > rights.rows))));
                 }
             }
         }
-        let (gain, Some((last, side))) = best else {
+        let (gain, Some((last, side, many))) = best else {
             return None;
         };
         let mut lefts = vec![false; binned.buckets + 1];
@@ -188,8 +212,12 @@ impl Growth<'_> {
         let rule = match &binned.sort {
             Sort::Numbers { cuts } => Rule::AtMost(cuts.get(last).copied().unwrap_or(f32::MAX)),
             Sort::Texts => {
+                // A text that no row here has goes with the many.
+                (0..present.len())
+                    .for_each(|text| lefts[text] |= present[text].rows == 0 && many == Side::Left);
                 let mut words = vec![0_u64; binned.buckets.div_ceil(64)];
-                order[..=last].iter().for_each(|&text| words[text / 64] |= 1 << (text % 64));
+                let is_left = |text: &usize| lefts[*text];
+                (0..present.len()).filter(is_left).for_each(|text| words[text / 64] |= 1 << (text % 64));
                 Rule::Among(words)
             }
         };
@@ -250,6 +278,7 @@ fn count(histogram: &mut Vec<Sums>, binned: &Binned, rows: &[u32], wanted: &[(f3
 pub(super) const RATE: f64 = 0.1;
 /// Leaves of one tree, and how many questions lead to one.
 const LEAVES_MAX: usize = 31;
+pub(super) const NODES_MAX: usize = 2 * LEAVES_MAX - 1;
 const DEPTH_MAX: u32 = 8;
 /// A leaf has a hundredth of the rows at least, within these bounds.
 const LEAF_ROWS: (usize, usize) = (2, 20);

@@ -30,16 +30,28 @@ pub(crate) fn class_weights(of: &[u16], classes: usize) -> Vec<f64> {
 
 /// The mean squared distance between what was said and what is, all classes counting alike: 0 is perfect, 2 is the
 /// worst.
-pub(crate) fn error_of(probabilities: &[f32], of: &[u16], weights: &[f64]) -> f64 {
-    let (mut sum, mut total) = (0.0, 0.0);
-    for (row, &class) in probabilities.chunks_exact(weights.len()).zip(of) {
-        let weight = weights[usize::from(class)];
-        let expected = |place: u16| if place == class { 1.0 } else { 0.0 };
-        let apart = (0_u16..).zip(row).map(|(place, &said)| (f64::from(said) - expected(place)).powi(2));
-        sum += weight * apart.sum::<f64>();
-        total += weight;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Error {
+    sum: f64,
+    total: f64,
+}
+
+impl Error {
+    /// Counts some rows more.
+    pub(crate) fn add(&mut self, probabilities: &[f32], of: &[u16], weights: &[f64]) {
+        for (row, &class) in probabilities.chunks_exact(weights.len()).zip(of) {
+            let weight = weights[usize::from(class)];
+            let expected = |place: u16| if place == class { 1.0 } else { 0.0 };
+            let apart = (0_u16..).zip(row).map(|(place, &said)| f64::from(said) - expected(place));
+            self.sum += weight * apart.map(|apart| apart * apart).sum::<f64>();
+            self.total += weight;
+        }
     }
-    if total > 0.0 { sum / total } else { 0.0 }
+
+    /// That of all rows so far.
+    pub(crate) fn mean(self) -> f64 {
+        if self.total > 0.0 { self.sum / self.total } else { 0.0 }
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +73,13 @@ mod tests {
     #[test]
     fn the_error_is_naught_for_the_truth_and_two_for_its_contrary() {
         let weights = class_weights(&[0, 1, 1], 2);
+        let error_of = |probabilities: &[f32], of: &[u16], weights: &[f64]| {
+            let mut error = Error::default();
+            let (first, rest) = probabilities.split_at(weights.len());
+            error.add(first, &of[..1], weights);
+            error.add(rest, &of[1..], weights);
+            error.mean()
+        };
         assert_eq!(error_of(&[1.0, 0.0, 0.0, 1.0, 0.0, 1.0], &[0, 1, 1], &weights), 0.0);
         assert_eq!(error_of(&[0.0, 1.0, 1.0, 0.0, 1.0, 0.0], &[0, 1, 1], &weights), 2.0);
         assert!((error_of(&[0.5; 6], &[0, 1, 1], &weights) - 0.5).abs() < 1e-12);

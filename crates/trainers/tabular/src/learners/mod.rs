@@ -7,6 +7,7 @@ mod gradient;
 mod leafwise;
 mod linear;
 mod maths;
+mod memory;
 mod network;
 mod tree;
 
@@ -14,6 +15,7 @@ pub(crate) use boosting::Boosting;
 pub(crate) use extra_trees::ExtraTrees;
 pub(crate) use linear::Linear;
 pub(crate) use maths::highest;
+pub(crate) use memory::{Needs, Shape};
 pub(crate) use network::Network;
 
 use crate::{LearnError, Lesson};
@@ -33,3 +35,9 @@ fn look_at(lesson: &Lesson<'_>) -> Result<u32, LearnError> {
 fn too_many(classes: usize) -> LearnError {
     LearnError::Unfit(format!("there are {classes} classes, more than {}", u16::MAX))
 }
+
+#[cfg(test)]
+mod tests;
+
+/// Rows between two looks at whether the lesson is over.
+const ROWS_PER_LOOK: usize = 1 << 14;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ROWS_PER_LOOK;
+
 /// Asks a row one question after the other, and ends at a leaf, which is some numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
@@ -83,6 +85,17 @@ impl Tree {
         self.nodes.len()
     }
 
+    /// How many bytes one of so many nodes takes in memory, and stored, when a leaf is so many numbers and a question
+    /// about texts has so many words.
+    pub(super) fn bytes_max(nodes: usize, width: usize, words: usize) -> [usize; 2] {
+        let (leaves, questions) = (nodes.div_ceil(2), nodes / 2);
+        let room = |count: usize| count.next_power_of_two();
+        let values = room(leaves * width) * size_of::<f32>();
+        let word_bytes = if words > 0 { words * 8 + 16 } else { 0 };
+        let held = size_of::<Self>() + room(nodes) * size_of::<Node>() + values + questions * word_bytes;
+        [held, nodes * NODE_BYTES + questions * 10 * words + leaves * width * size_of::<f32>()]
+    }
+
     /// How many numbers a leaf is.
     pub(super) fn width(&self) -> usize {
         self.width
@@ -104,12 +117,25 @@ impl Tree {
     }
 
     /// Adds the leaf of every row to sums, [`Tree::width`] for each, of which those of the first row are `from` places
-    /// in, and those of the next `step` further on.
-    pub(super) fn add_to(&self, sums: &mut [f32], columns: &[Vec<f32>], from: usize, step: usize) {
-        for (row, sums) in sums.chunks_exact_mut(step).enumerate() {
-            let leaf = self.leaf(columns, row);
-            sums[from..].iter_mut().zip(leaf).for_each(|(sum, value)| *sum += value);
+    /// in, and those of the next `step` further on. Asks `over` now and then; whether it came to the end.
+    #[must_use]
+    pub(super) fn add_to(
+        &self,
+        sums: &mut [f32],
+        columns: &[Vec<f32>],
+        (from, step): (usize, usize),
+        over: &dyn Fn() -> bool,
+    ) -> bool {
+        for (block, sums) in sums.chunks_mut(ROWS_PER_LOOK * step).enumerate() {
+            if over() {
+                return false;
+            }
+            for (row, sums) in (block * ROWS_PER_LOOK..).zip(sums.chunks_exact_mut(step)) {
+                let leaf = self.leaf(columns, row);
+                sums[from..].iter_mut().zip(leaf).for_each(|(sum, value)| *sum += value);
+            }
         }
+        true
     }
 }
 
@@ -165,6 +191,9 @@ impl TryFrom<Raw> for Tree {
     }
 }
 
+/// What a node takes where it is stored, without the words of a question about texts.
+const NODE_BYTES: usize = 16;
+
 /// A text's place in its dictionary, as a column has it.
 #[expect(
     clippy::cast_possible_truncation,
@@ -214,7 +243,8 @@ mod tests {
         assert_eq!(seconds, [0.0, 0.5, 1.0, 0.5, 1.0, 1.0, 0.5]);
         assert_eq!(tree.leaf(&columns[..1], 2), [0.5, 0.5], "a column that is not there has no values");
         let mut sums = vec![1.0; 14];
-        tree.add_to(&mut sums, &columns, 0, 2);
+        assert!(tree.add_to(&mut sums, &columns, (0, 2), &|| false));
+        assert!(!tree.add_to(&mut sums, &columns, (0, 2), &|| true), "nothing is added once it is over");
         assert_eq!(sums[..4], [2.0, 1.0, 1.5, 1.5]);
     }
 

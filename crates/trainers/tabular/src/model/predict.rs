@@ -16,8 +16,9 @@ impl Model {
     /// class as it was spelled in the training file, and `probability`, that class's, from 0 to 1.
     ///
     /// The columns must be those of the training file without the last one, called the same, in the same order. A
-    /// text that was not in the training file is taken for the rare ones in there. Fields, their order and the order
-    /// of rows stay; quotes and line ends are written anew. Ids need not differ.
+    /// text that was not in the training file is taken for one of the rare ones that share a place, if the rows learned
+    /// from had some; otherwise it says nothing of its row. Fields, their order and the order of rows stay; quotes and
+    /// line ends are written anew. Ids need not differ.
     ///
     /// Some thousand rows at most are in memory, and `over` is asked between them whether to stop. Of `limits`,
     /// [`Limits::cells`] does not count here. Returns how many rows there were, at least 1.
@@ -97,13 +98,12 @@ struct Block {
 impl Block {
     fn new(model: &Model) -> Self {
         let features = model.schema.features();
-        let fields = features.len().max(model.encoding.width());
         Self {
             codings: features.iter().map(Coding::of).collect(),
             columns: vec![Vec::new(); features.len()],
             records: Vec::new(),
             bytes: 0,
-            rows_max: (FIELDS_MAX / fields).clamp(1, ROWS_MAX),
+            rows_max: Rows::block(&model.encoding, features.len()),
         }
     }
 
@@ -175,11 +175,7 @@ impl From<Trouble> for PredictError {
     }
 }
 
-/// How many rows are predicted for at once, where they are narrow.
-const ROWS_MAX: usize = 4_096;
-/// How many numbers their columns or vectors have.
-const FIELDS_MAX: usize = 4 << 20;
-/// How many bytes of text they have, about.
+/// How many bytes of text rows have that are predicted for at once, about.
 const BYTES_MAX: usize = 8 << 20;
 
 #[cfg(test)]

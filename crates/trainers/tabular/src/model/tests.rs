@@ -63,7 +63,7 @@ impl Desk {
         let desk = Self { folder: tempfile::tempdir().unwrap(), lineup: Lineup::new().with("bound", Bound) };
         fs::write(desk.path("train.csv"), training).unwrap();
         prepare(&desk.path("train.csv"), &desk.path("table"), &Limits::default(), &|| false).unwrap();
-        let data = Dataset::open(&desk.path("table"), &Shares::default(), 1).unwrap();
+        let data = Dataset::open(&desk.path("table"), &Shares::default(), 1, &|| false).unwrap();
         let learned = postcard::to_allocvec(learned).unwrap();
         Model::save(&desk.path("model"), "bound", &data, &learned).unwrap();
         desk
@@ -276,7 +276,7 @@ proptest! {
         fs::write(desk.path("model"), seal(MAGIC, FORMAT, &bytes[12..])).unwrap();
         if let Ok(model) = Model::open(&desk.path("model"), &desk.lineup) {
             let rows: Vec<Vec<f32>> = model.schema().features().iter().map(|_| vec![1.0, f32::NAN, 0.0]).collect();
-            let vectors = model.encoding.vectors(&rows, 3);
+            let vectors = model.encoding.vectors_unless(&rows, 3, &|| false).unwrap();
             prop_assert!(vectors.iter().all(|x| x.is_finite()));
         }
     }
@@ -292,7 +292,7 @@ fn a_model_needs_its_algorithm() {
     assert_eq!(desk.model().algorithm(), "bound");
     assert_eq!(desk.model().schema().classes(), ["no", "yes, sir"]);
 
-    let data = Dataset::open(&desk.path("table"), &Shares::default(), 1).unwrap();
+    let data = Dataset::open(&desk.path("table"), &Shares::default(), 1, &|| false).unwrap();
     Model::save(&desk.path("model"), "bound", &data, b"").unwrap();
     let error = Model::open(&desk.path("model"), &desk.lineup).unwrap_err();
     assert_eq!(error.to_string(), "the model's algorithm cannot make use of it");

@@ -20,12 +20,25 @@ fn data(folder: &Path) -> Arc<Dataset> {
     let (csv, table) = (folder.join("made.csv"), folder.join("made.table"));
     made::mixed(1, 300).write_csv(&mut std::fs::File::create(&csv).unwrap()).unwrap();
     prepare(&csv, &table, &Limits::default(), &|| false).unwrap();
-    Arc::new(Dataset::open(&table, &Shares::default(), 5).unwrap())
+    Arc::new(Dataset::open(&table, &Shares::default(), 5, &|| false).unwrap())
 }
 
+/// A checkpoint after every step, and none but at a shutdown.
+const OFTEN: Order = Order::new().with_checkpoint_every(Duration::ZERO);
+const NEVER: Order = Order::new().with_checkpoint_every(Duration::MAX);
+
 fn open(folder: &Path, journal: MemoryJournal, data: &Arc<Dataset>, algorithm: &Algorithm) -> Trainyard {
+    open_with(folder, journal, data, algorithm, OFTEN)
+}
+
+fn open_with(
+    folder: &Path,
+    journal: MemoryJournal,
+    data: &Arc<Dataset>,
+    algorithm: &Algorithm,
+    order: Order,
+) -> Trainyard {
     let (data, algorithm) = (Arc::clone(data), algorithm.clone());
-    let order = Order::new().with_checkpoint_every(Duration::ZERO);
     let trainer =
         move |cx: &mut Context, job: &JobToTrain| train_candidate(cx, job, &data, &algorithm, &order);
     let builder = Trainyard::builder(folder).journal(journal).report_every(Duration::ZERO);
@@ -51,6 +64,15 @@ fn same_job() -> trainyard_core::JobId {
 
 /// The best performance of all steps; it must come late enough for a run to be cut short before.
 fn best(data: &Dataset, algorithm: &Algorithm, seed: u64) -> f64 {
+    let curve = curve(data, algorithm, seed);
+    let best = curve.iter().copied().fold(0.0, f64::max);
+    let first = curve.iter().position(|value| *value == best).unwrap();
+    assert!(first >= 3, "seed {seed}: the best came in step {first}");
+    best
+}
+
+/// The performance of all steps.
+fn curve(data: &Dataset, algorithm: &Algorithm, seed: u64) -> Vec<f64> {
     let lesson = Lesson {
         train: data.train(),
         train_classes: data.train_classes(),
@@ -68,13 +90,9 @@ fn best(data: &Dataset, algorithm: &Algorithm, seed: u64) -> f64 {
         let step = course.step(&lesson).unwrap();
         curve.push(balanced_accuracy(data.validation_classes(), &course.validate(&lesson), data.classes()));
         if step == Step::Exhausted {
-            break;
+            return curve;
         }
     }
-    let best = curve.iter().copied().fold(0.0, f64::max);
-    let first = curve.iter().position(|value| *value == best).unwrap();
-    assert!(first >= 3, "seed {seed}: the best came in step {first}");
-    best
 }
 
 /// The model that came of it, and its figures by name.
@@ -159,7 +177,7 @@ impl<L: Learner> Learner for Gated<L> {
 }
 
 /// Cut short after some steps and gone on with, a candidate gives the model that it gives when left alone.
-fn check_resumed(learner: impl Learner + Copy, deadline: Duration) {
+fn check_resumed(learner: impl Learner + Copy, order: Order, deadline: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path());
     let (algorithm, gate) = gated(learner, u64::MAX);
@@ -179,11 +197,14 @@ fn check_resumed(learner: impl Learner + Copy, deadline: Duration) {
 
     gate.shut_at.store(2, Ordering::Release);
     let (home, journal) = (folder.path().join("cut"), MemoryJournal::new());
-    let yard = open(&home, journal.clone(), &data, &algorithm);
+    let yard = open_with(&home, journal.clone(), &data, &algorithm, order);
     let job = yard.submit(submission(same_job(), Some(target))).wait().unwrap().job;
     let is_cut = gate.is_told.recv_timeout(SECONDS).is_ok();
     assert!(is_cut, "the best comes later than after two steps");
     yard.shutdown(deadline).wait().unwrap();
+    let cut = yard.job(job).unwrap();
+    let checkpoint = cut.contest().unwrap().candidates[0].standing.checkpoint.clone().unwrap();
+    assert_eq!(checkpoint.step, 2, "all that it has learned");
     drop(yard);
     gate.shut_at.store(u64::MAX, Ordering::Release);
     let yard = open(&home, journal, &data, &algorithm);
@@ -191,23 +212,22 @@ fn check_resumed(learner: impl Learner + Copy, deadline: Duration) {
     assert_eq!(gate.begun.load(Ordering::Acquire), 3, "once in each yard");
     let resumed = yard.job(job).unwrap();
     assert_eq!(resumed.attempts.get(), 2);
-    assert!(resumed.contest().unwrap().candidates[0].standing.checkpoint.as_ref().unwrap().step >= 2);
     yard.shutdown(SECONDS).wait().unwrap();
 }
 
 #[test]
 fn a_shutdown_costs_no_step() {
-    check_resumed(Linear, SECONDS);
-    check_resumed(Network, SECONDS);
-    check_resumed(ExtraTrees, SECONDS);
-    check_resumed(Boosting, SECONDS);
+    check_resumed(Linear, NEVER, SECONDS);
+    check_resumed(Network, NEVER, SECONDS);
+    check_resumed(ExtraTrees, NEVER, SECONDS);
+    check_resumed(Boosting, NEVER, SECONDS);
 }
 
 /// Without time for a checkpoint, it goes on from the last one that there is.
 #[test]
 fn a_crash_costs_the_steps_since_the_last_checkpoint() {
-    check_resumed(Boosting, Duration::ZERO);
-    check_resumed(Network, Duration::ZERO);
+    check_resumed(Boosting, OFTEN, Duration::ZERO);
+    check_resumed(Network, OFTEN, Duration::ZERO);
 }
 
 #[test]
@@ -241,6 +261,38 @@ fn a_checkpoint_of_no_use_is_left_aside() {
     }
 }
 
+/// Outside of a contest a run learns all it can, and the best of that is handed over: also when it was cut short after
+/// the best had come.
+#[test]
+fn outside_of_a_contest_the_best_is_handed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let (algorithm, gate) = gated(Boosting, u64::MAX);
+    let yard = open(&folder.path().join("alone"), MemoryJournal::new(), &data, &algorithm);
+    let job = yard.submit(submission(same_job(), None)).wait().unwrap().job;
+    let expected = model(&yard, &yard.finished(job).wait().unwrap());
+    yard.shutdown(SECONDS).wait().unwrap();
+
+    let curve = curve(&data, &Algorithm::new("boosting", Boosting), gate.seed.load(Ordering::Acquire));
+    let best = curve.iter().copied().fold(0.0, f64::max);
+    let at = curve.iter().rposition(|value| *value == best).unwrap();
+    assert!(at + 10 < curve.len(), "the last is worse than the best, of step {at}: {curve:?}");
+    assert_eq!(expected.1[0], ("performance".to_owned(), best));
+
+    gate.shut_at.store(curve.len() as u64 - 3, Ordering::Release);
+    let (home, journal) = (folder.path().join("cut"), MemoryJournal::new());
+    let yard = open_with(&home, journal.clone(), &data, &algorithm, NEVER);
+    let job = yard.submit(submission(same_job(), None)).wait().unwrap().job;
+    gate.is_told.recv_timeout(SECONDS).unwrap();
+    yard.shutdown(SECONDS).wait().unwrap();
+    drop(yard);
+    gate.shut_at.store(u64::MAX, Ordering::Release);
+    let yard = open_with(&home, journal, &data, &algorithm, NEVER);
+    assert_eq!(model(&yard, &yard.finished(job).wait().unwrap()), expected);
+    assert_eq!(gate.begun.load(Ordering::Acquire), 2, "it has not begun again");
+    yard.shutdown(SECONDS).wait().unwrap();
+}
+
 #[test]
 fn outside_of_a_contest_all_is_learned_and_handed_over() {
     let folder = tempfile::tempdir().unwrap();
@@ -268,6 +320,8 @@ fn a_cancelled_candidate_stops_within_its_step() {
 
 /// A learner that knows everything after one step, and is told to stop before it can say so.
 struct Late {
+    /// What its first step comes to.
+    first: Step,
     steps: Arc<AtomicU64>,
     told: Sender<()>,
 }
@@ -286,7 +340,7 @@ impl Learner for Late {
 
     fn step(&self, _: &Lesson<'_>, (): &mut (), (): &mut ()) -> Result<Step, LearnError> {
         self.steps.fetch_add(1, Ordering::AcqRel);
-        Ok(Step::Again)
+        Ok(self.first)
     }
 
     fn validate(&self, lesson: &Lesson<'_>, (): &mut (), (): &()) -> Vec<u16> {
@@ -308,7 +362,7 @@ fn who_was_there_when_it_was_cut_short_is_there_when_it_comes_back() {
     let data = data(folder.path());
     let (told, is_told) = channel();
     let steps = Arc::new(AtomicU64::new(0));
-    let algorithm = Algorithm::new("late", Late { steps: Arc::clone(&steps), told });
+    let algorithm = Algorithm::new("late", Late { first: Step::Again, steps: Arc::clone(&steps), told });
     let journal = MemoryJournal::new();
     let yard = open(folder.path(), journal.clone(), &data, &algorithm);
     let job = yard.submit(submission(yard.job_id(), Some(0.9))).wait().unwrap().job;
@@ -320,6 +374,29 @@ fn who_was_there_when_it_was_cut_short_is_there_when_it_comes_back() {
     assert_eq!(figures[0], ("performance".to_owned(), 1.0));
     assert_eq!(steps.load(Ordering::Acquire), 1, "it has nothing to learn any more");
     yard.shutdown(SECONDS).wait().unwrap();
+}
+
+#[test]
+fn who_had_run_out_when_it_was_cut_short_does_not_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    for target in [Some(2.0), None] {
+        let (told, is_told) = channel();
+        let steps = Arc::new(AtomicU64::new(0));
+        let late = Late { first: Step::Exhausted, steps: Arc::clone(&steps), told };
+        let algorithm = Algorithm::new("late", late);
+        let (home, journal) = (tempfile::tempdir().unwrap(), MemoryJournal::new());
+        let yard = open(home.path(), journal.clone(), &data, &algorithm);
+        let job = yard.submit(submission(yard.job_id(), target)).wait().unwrap().job;
+        is_told.recv_timeout(SECONDS).unwrap();
+        yard.shutdown(SECONDS).wait().unwrap();
+        drop((yard, is_told));
+        let yard = open(home.path(), journal, &data, &algorithm);
+        let outcome = yard.finished(job).wait().unwrap();
+        assert_eq!(outcome.is_completed(), target.is_none(), "{outcome}");
+        assert_eq!(steps.load(Ordering::Acquire), 1, "it has nothing to learn any more");
+        yard.shutdown(SECONDS).wait().unwrap();
+    }
 }
 
 /// A learner that does not keep to what it promises fails its candidate, and says how.

@@ -128,7 +128,7 @@ impl Desk {
     }
 
     pub(crate) fn open(&self, shares: Shares, seed: u64) -> Dataset {
-        Dataset::open(&self.table(), &shares, seed).unwrap()
+        Dataset::open(&self.table(), &shares, seed, &|| false).unwrap()
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn dataset(csv: &str) -> Dataset {
     let (from, to) = (folder.path().join("rows.csv"), folder.path().join("rows.table"));
     std::fs::write(&from, csv).unwrap();
     prepare(&from, &to, &Limits::default(), &|| false).unwrap();
-    Dataset::open(&to, &Shares::default(), 11).unwrap()
+    Dataset::open(&to, &Shares::default(), 11, &|| false).unwrap()
 }
 
 pub(crate) fn made_dataset(set: &made::Made) -> Dataset {
