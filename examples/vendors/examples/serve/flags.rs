@@ -241,8 +241,7 @@ mod tests {
     fn a_variable_that_is_set_to_nothing_says_nothing() {
         let read = |value: Option<&'static str>, id: &str| {
             let command = command(|_| value.map(OsString::from));
-            let found = command.get_arguments().find(|arg| arg.get_id() == id).unwrap().get_env().is_some();
-            found
+            command.get_arguments().find(|arg| arg.get_id() == id).unwrap().get_env().is_some()
         };
         for id in ["public_url", "listen", "mathfi_time_limit"] {
             assert!(!read(Some(""), id) && read(Some("x"), id) && read(None, id), "{id}");
