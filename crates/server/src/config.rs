@@ -12,6 +12,7 @@ use trainyard_runtime::Trainer;
 
 use crate::Contestants;
 use crate::GroupPhotos;
+use crate::disk::Disk;
 use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
 
@@ -33,6 +34,7 @@ pub struct ServiceConfig {
     indexes_max: usize,
     cyborgdb: Settings,
     memory_mib: u64,
+    free_min: u64,
     mathfi: MathFiConfig,
     heygen: HeyGenConfig,
 }
@@ -71,6 +73,7 @@ impl ServiceConfig {
             indexes_max: 1_000,
             cyborgdb: Settings::new(),
             memory_mib: 4_096,
+            free_min: 256 << 20,
             mathfi: MathFiConfig::new(),
             heygen: HeyGenConfig::new(),
         }
@@ -112,6 +115,13 @@ impl ServiceConfig {
     #[must_use]
     pub fn with_open_access(mut self, open_access: OpenAccess) -> Self {
         self.open_access = open_access;
+        self
+    }
+
+    /// Leaves so many bytes of the disk free: files that are sent are refused rather than kept there. Default: 256 MiB.
+    #[must_use]
+    pub fn with_free_min(mut self, bytes: u64) -> Self {
+        self.free_min = bytes;
         self
     }
 
@@ -174,6 +184,11 @@ impl ServiceConfig {
     /// Whether nobody can tell under which URL clients reach it: on all addresses is on none in particular.
     pub(crate) fn is_nowhere(&self) -> bool {
         self.public_url.is_none() && self.listen.ip().is_unspecified()
+    }
+
+    /// The disk that files are kept on.
+    pub(crate) fn disk(&self) -> Disk {
+        Disk::new(&self.data, self.free_min)
     }
 
     pub(crate) fn mathfi_config(&self) -> &MathFiConfig {
@@ -252,13 +267,6 @@ impl ServiceConfig {
         self
     }
 
-    /// Leaves so many bytes of the disk free: what is sent is refused rather than kept there. Default: 256 MiB.
-    #[must_use]
-    pub fn with_mathfi_free_min(mut self, bytes: u64) -> Self {
-        self.mathfi.free_min = bytes;
-        self
-    }
-
     /// Data must be ready within this time, and fails beyond. Default: 30 minutes.
     #[must_use]
     pub fn with_mathfi_prepare_time(mut self, time: Duration) -> Self {
@@ -281,8 +289,8 @@ impl ServiceConfig {
         self
     }
 
-    /// So much memory is there for contests, in MiB: those for which it is not free wait, and data that would need
-    /// more of it is refused. Default: 4,096.
+    /// So much memory is there for contests and trainings of groups, in MiB: those for which it is not free wait. Data
+    /// that would need more of it is refused, and a group whose photos would is not trained. Default: 4,096.
     #[must_use]
     pub fn with_memory_mib(mut self, memory_mib: u64) -> Self {
         self.memory_mib = memory_mib;
@@ -306,7 +314,7 @@ impl ServiceConfig {
         self.mathfi.running_max
     }
 
-    /// How much memory there is for contests, in MiB.
+    /// How much memory there is for contests and trainings of groups, in MiB.
     #[must_use]
     pub fn memory_mib(&self) -> u64 {
         self.memory_mib
@@ -324,7 +332,7 @@ impl ServiceConfig {
         self
     }
 
-    /// Trains so many groups at once, at least 1. Default: 1.
+    /// Trains so many groups at once, at least 1, as far as there is [memory](ServiceConfig::with_memory_mib). Default: 1.
     #[must_use]
     pub fn with_heygen_running_max(mut self, trainings: u32) -> Self {
         self.heygen.running_max = trainings.max(1);
@@ -348,7 +356,8 @@ impl ServiceConfig {
     }
 
     /// Trains groups with another trainer: whatever it hands over is the group's model, and the reason why it does not
-    /// is told to the group's owner. `make` is called once, when the service opens, and is handed what says
+    /// is told to the group's owner. How much memory it takes, the [class](trainyard_heygen::Settings::with_class) says, as
+    /// `memory_mib`. `make` is called once, when the service opens, and is handed what says
     /// [where photos lie](GroupPhotos::of). Default: [`trainyard_portrait::train_portrait`].
     #[must_use]
     pub fn with_heygen_trainer(
@@ -366,18 +375,29 @@ impl ServiceConfig {
         self
     }
 
-    /// Has at most so many looks in a group; beyond, none is added. Default: 100.
+    /// Has at most so many looks in a group; beyond, none is added. Never more than the 1,000 that
+    /// [one training takes](trainyard_heygen::TrainParameters::LOOKS_MAX): what is above counts as that. Default: 100.
     #[must_use]
     pub fn with_heygen_looks_max(mut self, looks: u64) -> Self {
-        self.heygen.looks_max = looks;
+        let most = u64::try_from(trainyard_heygen::TrainParameters::LOOKS_MAX).unwrap_or(u64::MAX);
+        self.heygen.looks_max = looks.min(most);
         self
     }
 
-    /// Keeps so many uploaded images; beyond, the oldest that no look shows goes, and while there is none, no more
-    /// come in. An image stays when its look is deleted, for another look to show it. Default: 10,000.
+    /// Keeps so many uploaded files; beyond, the oldest goes that no look shows and that came more than an hour ago, and
+    /// while there is none, no more come in. A file that no look shows stays for another look to show it, until it is as
+    /// old as a link to it may be good; then it goes with the next upload or start. Default: 10,000.
     #[must_use]
     pub fn with_heygen_assets_max(mut self, assets: u64) -> Self {
         self.heygen.assets_max = assets;
+        self
+    }
+
+    /// Lets uploaded files take so many bytes together, those on their way in among them. Beyond, no more come in until
+    /// some are gone. Default: 20 GiB.
+    #[must_use]
+    pub fn with_heygen_bytes_max(mut self, bytes: u64) -> Self {
+        self.heygen.bytes_max = bytes;
         self
     }
 

@@ -1,12 +1,13 @@
 //! Sees to it that a catalogue of work and the yard agree.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use trainyard_core::port::{Change, HandleError};
-use trainyard_core::{Event, Job, JobId, Outcome, Phase, Reason, Rejection, Subject, Submission};
+use trainyard_core::{Event, Job, JobId, Outcome, Phase, QueueName, Reason, Rejection, Subject, Submission};
 use trainyard_runtime::{Subscription, Trainyard};
 
 /// Says how far each piece of work is. The yard says only whether somebody does it.
@@ -20,12 +21,24 @@ pub(crate) trait Ledger: Send + Sync + 'static {
     fn work_of(&self, subject: &Subject) -> Option<Self::Work>;
     /// What has not ended, oldest first, each with the job that is noted for it.
     fn at_work(&self) -> Result<Vec<(Self::Work, JobId)>, Self::Error>;
-    /// A request for it under this id: made twice it is one job.
-    fn submission(&self, work: Self::Work, job: JobId) -> Submission;
+    /// The line that its job waits in.
+    fn line(&self, work: Self::Work) -> &QueueName;
+    /// A request for it under this id: made twice it is one job. `None` when it cannot be done any more, which has ended
+    /// it.
+    fn submission(
+        &self,
+        yard: &Trainyard,
+        work: Self::Work,
+        job: JobId,
+    ) -> Result<Option<Submission>, Self::Error>;
     /// Its job is over, so it must not be left at work. What was noted before stays.
     fn settle(&self, work: Self::Work, outcome: &Outcome) -> Result<(), Self::Error>;
     /// Whether it and the yard may not agree.
     fn behind(&self) -> &Behind;
+    /// What else must agree, each time that they are made to. Also called when a job was held that is none of this work.
+    fn tend(&self, _: &Trainyard) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 /// Whether a ledger and the yard may not agree any more.
@@ -57,7 +70,7 @@ impl Behind {
     }
 
     /// Whether they may not; asked once.
-    fn was(&self) -> bool {
+    pub(crate) fn was(&self) -> bool {
         self.0.swap(false, Ordering::AcqRel)
     }
 }
@@ -102,22 +115,33 @@ impl<L: Ledger> Keeper<L> {
         }
         if let Event::Held { job, .. } = event
             && let Some(job) = self.yard.job(*job)
-            && self.ledger.work_of(&job.subject).is_some()
         {
-            self.take_back(job.id);
+            match self.ledger.work_of(&job.subject) {
+                Some(_) => self.take_back(job.id),
+                None => self.ledger.behind().fall(),
+            }
         }
     }
 
-    fn heal(&self) -> Result<Healed, L::Error> {
+    /// Makes them agree.
+    pub(crate) fn heal(&self) -> Result<Healed, L::Error> {
+        self.ledger.tend(&self.yard)?;
         let mut healed = Healed::default();
+        // Once a line is full, nobody else is put into it.
+        let mut put_off = BTreeMap::<&QueueName, usize>::new();
         for (work, job) in self.ledger.at_work()? {
-            match self.yard.job(job) {
-                None => {
-                    submit(&*self.ledger, &self.yard, work, job);
-                    healed.submitted += 1;
-                }
-                Some(job) => healed.ended += usize::from(self.look_after(work, &job)),
+            let line = self.ledger.line(work);
+            match (self.yard.job(job), put_off.get_mut(line)) {
+                (Some(job), _) => healed.ended += usize::from(self.look_after(work, &job)),
+                (None, Some(more)) => *more += 1,
+                (None, None) => match submit(&*self.ledger, &self.yard, work, job) {
+                    Asked::Full => drop(put_off.insert(line, 1)),
+                    Asked::Answered | Asked::Later => healed.submitted += 1,
+                },
             }
+        }
+        for (line, put_off) in put_off {
+            tracing::warn!(%line, put_off, "the line is full: they are asked for again in a moment");
         }
         Ok(healed)
     }
@@ -152,13 +176,41 @@ impl<L: Ledger> Keeper<L> {
     }
 }
 
+/// What became of a piece of work that the yard was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It has its job, or has ended, or the yard has stopped.
+    Answered,
+    /// The line is full. It is tried again.
+    Full,
+    /// It is tried again.
+    Later,
+}
+
 /// Has a piece of work done. When the yard does not take it now, it is tried again.
-pub(crate) fn submit<L: Ledger>(ledger: &L, yard: &Trainyard, work: L::Work, job: JobId) {
-    match yard.submit(ledger.submission(work, job)).wait() {
-        Ok(_) | Err(HandleError::Rejected(Rejection::JobExists(_)) | HandleError::Stopped { .. }) => {}
+pub(crate) fn submit<L: Ledger>(ledger: &L, yard: &Trainyard, work: L::Work, job: JobId) -> Asked {
+    let submission = match ledger.submission(yard, work, job) {
+        Ok(Some(submission)) => submission,
+        Ok(None) => return Asked::Answered,
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(?work, error, "it could not be looked up; it is tried again");
+            ledger.behind().fall();
+            return Asked::Later;
+        }
+    };
+    match yard.submit(submission).wait() {
+        Ok(_) | Err(HandleError::Rejected(Rejection::JobExists(_)) | HandleError::Stopped { .. }) => {
+            Asked::Answered
+        }
+        Err(HandleError::Rejected(Rejection::QueueFull { .. })) => {
+            ledger.behind().fall();
+            Asked::Full
+        }
         Err(error) => {
             tracing::warn!(?work, %error, "it is asked for again in a moment");
             ledger.behind().fall();
+            Asked::Later
         }
     }
 }

@@ -47,6 +47,7 @@
 
 mod config;
 mod cyborgdb;
+mod disk;
 mod ending;
 mod error;
 mod greeting;
@@ -56,9 +57,11 @@ mod keeping;
 mod key;
 mod lock;
 mod mathfi;
+mod memory;
 mod news;
 mod opened;
 mod records;
+mod room;
 mod service;
 mod terminal;
 mod watch;

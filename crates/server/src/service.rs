@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use trainyard_core::{Class, QueueSettings, Resource, Resources};
+use trainyard_core::{Class, QueueSettings, Resources};
 use trainyard_cyborgdb::Resynced;
-use trainyard_http::{Mounts, PublicUrl, RunningServer, Server, ServerConfig};
+use trainyard_http::{Mounts, RunningServer, Server, ServerConfig};
 use trainyard_journal::MemoryJournal;
 use trainyard_runtime::{Builder, ShutdownReport, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
@@ -19,6 +19,7 @@ use crate::cyborgdb::{self, IndexTrainer, Shelf, ShelfError};
 use crate::heygen::{self, Album, MADE_KEY};
 use crate::lock::FolderLock;
 use crate::mathfi::{self, Books};
+use crate::memory::with_memory;
 use crate::watch::Watch;
 use crate::{Closed, Ending, Greeting, JournalChoice, OpenError, Opened, ServiceConfig};
 
@@ -76,10 +77,11 @@ impl Service {
         let lock = FolderLock::open(data)?;
         let (shelf, cleared) = Shelf::open(&data.join("cyborgdb"), config.indexes_max()).map_err(catalog)?;
         let shelf = Arc::new(shelf);
-        let opened = Books::open(&data.join("mathfi"), config.mathfi_config(), config.memory_mib());
+        let (memory_mib, disk) = (config.memory_mib(), config.disk());
+        let opened = Books::open(&data.join("mathfi"), config.mathfi_config(), memory_mib, disk.clone());
         let (books, first_user) = opened.map_err(OpenError::books)?;
         let books = Arc::new(books);
-        let opened = Album::open(&data.join("heygen"), config.heygen_config());
+        let opened = Album::open(&data.join("heygen"), config.heygen_config(), memory_mib, disk);
         let (album, heygen_key) = opened.map_err(OpenError::album)?;
         let album = Arc::new(album);
         let settings = config.cyborgdb();
@@ -104,6 +106,10 @@ impl Service {
         let indexes = [(class.queue.clone(), one_at_a_time)];
         for (queue, settings) in queues.into_iter().chain(portraits).chain(indexes) {
             yard.configure_queue(queue, settings).wait()?;
+        }
+        let retentions = mathfi::retentions(&books, config.mathfi_config()).into_iter();
+        for (queue, retention) in retentions.chain([heygen::retention(&album)]) {
+            yard.set_retention(queue, retention).wait()?;
         }
 
         let house = House { yard, shelf, books, album };
@@ -248,7 +254,7 @@ impl House {
         let contests: mathfi::Serving =
             mathfi::serve(books, yard, config.mathfi_config(), config.public_url())?;
         let portraits: heygen::Serving =
-            heygen::serve(album, yard, config.heygen_config(), config.public_url().map(PublicUrl::as_str))?;
+            heygen::serve(album, yard, config.heygen_config(), config.public_url())?;
         let mut mounts = contests.mounts.into_iter().chain(portraits.mounts).chain([indexes_mount]);
         let mounts = mounts.try_fold(Mounts::new(), Mounts::with);
         let mounts = mounts.expect("each prefix is there once");
@@ -295,13 +301,9 @@ fn capacity(builder: Builder, config: &ServiceConfig) -> Builder {
     let portraits = slots(heygen.settings.class()).saturating_mul(u64::from(heygen.running_max));
     let beside = u64::from(mathfi::BESIDE_MAX) + u64::from(heygen::BESIDE_MAX);
     let slots = slots(config.cyborgdb().class()) + contests + portraits + beside;
-    let memory = Resource::new(MEMORY_MIB).expect("a short word is a resource");
     let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let all = usize::try_from(slots).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
     builder
-        .capacity(Resources::slots(slots).with(memory, config.memory_mib()))
+        .capacity(with_memory(Resources::slots(slots), config.memory_mib()))
         .threads(cores.saturating_mul(all))
 }
-
-/// As contests call it.
-const MEMORY_MIB: &str = "memory_mib";

@@ -4,11 +4,13 @@
 //! They are installed from PyPI and npm into a folder that is thrown away. Where Python or Node is missing the test
 //! says so and is skipped; where `CI` is set it fails.
 
+mod support;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use support::clients::{python_with, run, script, tool};
 use tempfile::TempDir;
 use trainyard_cyborgdb::Settings;
 use trainyard_http::secret::Secret;
@@ -72,45 +74,4 @@ fn serve(settle: impl FnOnce(ServiceConfig) -> ServiceConfig) -> (TempDir, Servi
     let config = ServiceConfig::new(folder.path()).with_listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let (service, _) = Service::open(settle(config)).expect("it opens");
     (folder, service)
-}
-
-/// A Python of its own that has these packages.
-fn python_with(python: &str, folder: &Path, packages: &[&str]) -> PathBuf {
-    let venv = folder.join("venv");
-    run(Command::new(python).args(["-m", "venv"]).arg(&venv));
-    let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
-    python
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
-}
-
-/// A program, if it is there and can do this.
-fn tool<'a>(program: &'a str, check: &[&str]) -> Option<&'a str> {
-    let checked = Command::new(program).args(check).output();
-    if checked.is_ok_and(|checked| checked.status.success()) {
-        return Some(program);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{program} is missing, and this must run in CI");
-    skipped(program);
-    None
-}
-
-/// Past the capture of the test harness, so that it is seen.
-fn skipped(program: &str) {
-    use std::io::Write;
-    // Nobody may be there to read it.
-    let _ =
-        writeln!(std::io::stderr(), "SKIPPED: {program} is missing, so the vendor's client was not tried");
-}
-
-/// What a command that must succeed has said.
-fn run(command: &mut Command) -> String {
-    let output = command.env("NO_PROXY", "127.0.0.1").output().expect("it starts");
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} failed:\n{said}\n{complained}");
-    said.into_owned()
 }

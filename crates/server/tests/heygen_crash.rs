@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use support::heygen::{Gated, Studio, photo};
-use support::serving::{self, Serving};
+use support::serving::{self, NARROW, Serving};
 use support::steady::Gate;
 use support::until;
 use trainyard_core::Trained;
@@ -110,6 +110,41 @@ fn a_killed_training_goes_on_and_ends_once() {
     assert!(!has_file(&work, "model"), "its model is gone with it");
 }
 
+#[test]
+fn a_training_that_is_killed_too_often_is_over_and_another_one_may_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut serving, mut studio) = start(folder.path());
+    let group = ready(&studio, "Ada", 1);
+    studio.train(&group).data();
+    let work = folder.path().join("work");
+    until("it has its checkpoint", || has_file(&work, "waits"));
+    // At the gate it comes no further: each process writes the same checkpoint, in a folder of its own.
+    let mut seen = 0;
+    for _ in 0..3 {
+        until("it runs", || attempts(&work) > seen);
+        seen = attempts(&work);
+        serving.process.kill().unwrap();
+        drop(serving);
+        (serving, studio) = start(folder.path());
+    }
+    until("it is over", || studio.status(&group)["status"] != "pending");
+    let status = studio.status(&group);
+    assert_eq!(status["status"], "failed");
+    assert_eq!(status["error_msg"], "The training was cut short too often");
+    serving.tell("open");
+    studio.train(&group).data();
+    until("the next one is", || studio.status(&group)["status"] == "ready");
+    serving.stop();
+}
+
+/// The last attempt that has got to the gate; they are numbered.
+fn attempts(work: &Path) -> u64 {
+    let jobs = fs::read_dir(work).into_iter().flatten().flatten();
+    let folders = jobs.filter_map(|job| fs::read_dir(job.path()).ok()).flatten().flatten();
+    let at_gate = folders.filter(|folder| folder.path().join("state").exists());
+    at_gate.filter_map(|folder| folder.file_name().to_str()?.parse().ok()).max().unwrap_or(0)
+}
+
 fn has_file(folder: &Path, name: &str) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| entry.file_name() == name || has_file(&entry.path(), name))
@@ -186,5 +221,20 @@ fn killed_looks_are_looked_at_at_the_next_start() {
     serving.tell("open");
     until("it is trained", || studio.status(&groups[0])["status"] == "ready");
     assert_eq!(files(folder.path(), "assets"), 15);
+    serving.stop();
+}
+
+#[test]
+fn a_full_disk_refuses_a_file_and_takes_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(NARROW), "4096").unwrap();
+    let (mut serving, studio) = start(folder.path());
+    let mut large = photo("Ada", 0);
+    large.resize(6 << 20, 0);
+    let answer = studio.upload(&large);
+    assert_eq!((answer.status, &answer.body["code"]), (507, &Value::from(50_700)), "{answer:?}");
+    until("nothing is left of it", || files(folder.path(), "incoming") == 0);
+    assert_eq!(files(folder.path(), "assets"), 0);
+    ready(&studio, "Ada", 1);
     serving.stop();
 }

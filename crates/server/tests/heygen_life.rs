@@ -113,8 +113,11 @@ fn a_group_is_made_trained_and_listed_also_after_a_restart() {
         assert_eq!(look["upscale_availability"], json!({ "available": false, "reason": null }));
         assert_eq!(studio.picture(&look["image_url"]), (200, photo("Ada", number)), "as it came");
     }
-    let forged = format!("{}x", text(&looks[0]["image_url"]));
-    assert!(studio.picture(&json!(forged)).0 >= 400);
+    let mut forged = text(&looks[0]["image_url"]);
+    let at = forged.find("?token=").expect("it is signed") + "?token=".len();
+    let other = if forged[at..].starts_with('A') { "B" } else { "A" };
+    forged.replace_range(at..=at, other);
+    assert_eq!(studio.picture(&json!(forged)).0, 403);
     let registry = (&subject(&group)).into();
     let model = service.yard().active_model(&registry).expect("it is trained");
     let portrait = Portrait::open(&service.yard().artifact_path(&model).unwrap()).unwrap();
@@ -200,6 +203,7 @@ fn a_group_that_trains_is_deleted() {
     until_told(service.yard(), "its trainer has stopped", || {
         service.yard().read(|yard| yard.occupying().count()) == 0
     });
+    assert!(!has_file(&folder.path().join("work"), "state"), "what it had kept is gone with it");
     assert_eq!(files(folder.path(), "assets").len(), 3, "uploads are no part of a group");
     let body = json!({ "name": "Bea", "image_key": key });
     let other = text(&studio.post("/v2/photo_avatar/avatar_group/create", &body).data()["group_id"]);
@@ -213,6 +217,36 @@ fn a_group_that_trains_is_deleted() {
     let (service, studio) = open(gated(folder.path(), &gate));
     assert_eq!(studio.groups().len(), 1);
     assert_eq!(service.yard().read(|yard| yard.registries().count()), 0);
+    service.shutdown(SECONDS);
+}
+
+fn has_file(folder: &Path, name: &str) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| entry.file_name() == name || has_file(&entry.path(), name))
+}
+
+#[test]
+fn a_look_is_deleted_while_its_group_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let (service, studio) = open(gated(folder.path(), &gate));
+    let group = ready(&service, &studio, "Ada", 2);
+    let kept = text(&studio.looks(&group)[1]["id"]);
+    studio.train(&group).data();
+    until_at_gate(&service, &group);
+    assert_eq!(studio.delete(&format!("/v2/photo_avatar/{group}")).data(), Value::Null, "its first look");
+    assert_eq!(studio.status(&group)["status"], "pending");
+    service.shutdown(SECONDS);
+
+    // It looks at its photos anew.
+    let (service, _) = open(gated(folder.path(), &gate));
+    let studio = studio.at(service.url());
+    gate.open();
+    assert_eq!(until_trained(&service, &studio, &group)["status"], "ready");
+    let model = service.yard().active_model(&(&subject(&group)).into()).unwrap();
+    let first = fs::read_to_string(service.yard().artifact_path(&model).unwrap()).unwrap();
+    assert_eq!(first, kept, "on the one that is left");
+    assert_eq!(studio.looks(&group).len(), 1);
     service.shutdown(SECONDS);
 }
 
@@ -266,12 +300,61 @@ fn there_are_bounds() {
     let refused = studio.post("/v2/photo_avatar/avatar_group/create", &body);
     assert_eq!((refused.status, refused.message()), (400, "You have exceeded your limit of 1 photo avatars"));
     let body = json!({ "group_id": group, "name": "c", "image_keys": [body["image_key"]] });
-    assert_eq!(studio.post("/v2/photo_avatar/avatar_group/add", &body).status, 400);
-    studio.image_key(&photo("Bea", 1));
+    let refused = studio.post("/v2/photo_avatar/avatar_group/add", &body);
+    assert_eq!((refused.status, refused.message()), (400, "You have exceeded your limit of 2 looks"));
+    let full = studio.upload(&photo("Bea", 1));
+    let said = json!({ "code": 40_001, "message": "You have exceeded your limit of 3 assets" });
+    assert_eq!((full.status, &full.body), (400, &said), "the third has just come, and goes for nobody");
     assert_eq!(files(folder.path(), "assets").len(), 3);
-    let gone = studio.post("/v2/photo_avatar/avatar_group/add", &body);
-    assert_eq!(gone.status, 400, "the oldest that no look shows has made room: {gone:?}");
     assert_eq!(files(folder.path(), "incoming"), Vec::<String>::new());
+    service.shutdown(SECONDS);
+
+    let (service, studio) = open(config(folder.path()).with_heygen_assets_max(2));
+    let full = studio.upload(&photo("Bea", 2));
+    let said = json!({ "code": 40_001, "message": "You have exceeded your limit of 2 assets" });
+    assert_eq!((full.status, &full.body), (400, &said), "both are shown");
+    service.shutdown(SECONDS);
+}
+
+/// Clients of the vendor send videos and sound to the same place.
+#[test]
+fn what_is_no_image_is_kept_and_no_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, studio) = open(config(folder.path()));
+    let sent: [(&str, &str, &[u8]); 4] = [
+        ("video/mp4", "mp4", b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41"),
+        ("video/webm", "webm", b"\x1a\x45\xdf\xa3\x8b\x42\x82\x84webm\x42\x87\x81\x04"),
+        ("audio/mpeg", "mp3", b"ID3\x04\0\0\0\0\0\0\xff\xfb\x90\x64"),
+        ("audio/wav", "wav", b"RIFF\x24\0\0\0WAVEfmt "),
+    ];
+    let mut links = Vec::new();
+    for (sort, ending, file) in sent {
+        let asset = studio.upload_as(sort, file).body["data"].clone();
+        let (word, _) = sort.split_once('/').unwrap();
+        assert_eq!((&asset["file_type"], &asset["image_key"]), (&json!(word), &Value::Null));
+        assert_eq!(studio.file(&asset["url"]), (200, sort.to_owned(), file.to_vec()));
+        assert!(files(folder.path(), "assets").iter().any(|name| name.ends_with(&format!(".{ending}"))));
+        let key = format!("image/{}/original", text(&asset["id"]));
+        let body = json!({ "name": "Ada", "image_key": key });
+        let refused = studio.post("/v2/photo_avatar/avatar_group/create", &body);
+        assert_eq!(
+            (refused.status, refused.message()),
+            (400, "image_key is invalid: there is no such image")
+        );
+        links.push((asset["url"].clone(), sort, file));
+    }
+    service.shutdown(SECONDS);
+
+    let (service, studio) = open(config(folder.path()));
+    assert_eq!(files(folder.path(), "assets").len(), 4, "they are known again");
+    for (link, sort, file) in links {
+        let (_, path) = link.as_str().unwrap().split_once("/v2/").unwrap();
+        let link = json!(format!("{}/v2/{path}", service.url()));
+        assert_eq!(studio.file(&link), (200, sort.to_owned(), file.to_vec()));
+    }
+    for other in [&b"RIFF\x24\0\0\0WEBPVP8 "[..], b"\0\0\0\x24ftypheic\0\0\0\0mif1heic"] {
+        assert_eq!(studio.upload_as("image/png", other).status, 400);
+    }
     service.shutdown(SECONDS);
 }
 
@@ -303,5 +386,28 @@ fn a_key_is_made_and_shown_once() {
     let (service, configured) = open(config(folder.path()));
     assert_eq!(configured.get("/v2/avatar_group.list").status, 200);
     assert_eq!(studio.at(service.url()).get("/v2/avatar_group.list").status, 401, "another one was said");
+    service.shutdown(SECONDS);
+}
+
+#[test]
+fn what_has_no_room_or_no_memory_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, studio) = open(config(folder.path()).with_free_min(u64::MAX));
+    let answer = studio.upload(&photo("Ada", 0));
+    assert_eq!((answer.status, &answer.body["code"]), (507, &json!(50_700)), "{answer:?}");
+    service.shutdown(SECONDS);
+    assert!(files(folder.path(), "incoming").is_empty() && files(folder.path(), "assets").is_empty());
+
+    let (service, studio) = open(config(folder.path()).with_memory_mib(1));
+    let group = ready(&service, &studio, "Ada", 2);
+    studio.train(&group).data();
+    let status = until_trained(&service, &studio, &group);
+    assert_eq!(status["status"], "failed", "{status}");
+    assert!(text(&status["error_msg"]).contains("MiB of memory, and may take 1"), "{status}");
+    service.shutdown(SECONDS);
+
+    let (service, studio) = open(config(folder.path()));
+    studio.train(&group).data();
+    assert_eq!(until_trained(&service, &studio, &group)["status"], "ready");
     service.shutdown(SECONDS);
 }

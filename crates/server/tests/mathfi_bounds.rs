@@ -134,7 +134,7 @@ fn with_less_memory_what_can_never_run_is_refused_and_does_not_wait_for_ever() {
 #[test]
 fn what_has_no_room_is_told_so_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (service, caller) = open(config(folder.path()).with_mathfi_free_min(u64::MAX));
+    let (service, caller) = open(config(folder.path()).with_free_min(u64::MAX));
     let created = caller.create("no room");
     let path = format!("/api/v1/datasets/{}/data", created.key);
     let answer = caller.send(&path, easy(60));

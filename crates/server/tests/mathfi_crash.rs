@@ -5,14 +5,12 @@ mod support;
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use support::mathfi::{Caller, check_won, easy, noise, text, without_class};
-use support::serving::{self, Serving};
+use support::serving::{self, NARROW, Serving};
 use support::steady::{Gate, STEPS, WAITS_AT, contestants};
 use support::until;
 use trainyard_http::secret::Secret;
@@ -23,9 +21,6 @@ use trainyard_tabular::made;
 #[test]
 fn child() {
     let Some(folder) = serving::folder() else { return };
-    if folder.join(NARROW).exists() && std::env::var_os(NARROW).is_none() {
-        panic!("{}", narrowed().exec());
-    }
     let gate = Arc::new(Gate::default());
     let is_real = folder.join(REAL).exists();
     let contestants = if is_real { Contestants::standard() } else { contestants(&gate) };
@@ -37,21 +32,8 @@ fn child() {
     serving::serve(config, move |_| gate.open());
 }
 
-/// A file of this name in its folder: no file of the server's may grow beyond some MiB, as if the disk were full.
-const NARROW: &str = "narrow";
-
 /// A file of this name in its folder: all algorithms are real ones.
 const REAL: &str = "real";
-
-/// This process again, with that bound.
-fn narrowed() -> Command {
-    let mut shell = Command::new("sh");
-    // 16,384 blocks: 8 or 16 MiB. Ignored, the signal becomes an error of the write.
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 16384; exec \"$0\" \"$@\""]);
-    shell.arg(std::env::current_exe().expect("this binary is a file"));
-    shell.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(NARROW, "1");
-    shell
-}
 
 fn start(folder: &Path) -> (Serving, Caller) {
     let serving = Serving::start(folder);
@@ -161,7 +143,7 @@ fn a_killed_contest_is_won_by_a_real_algorithm() {
 #[test]
 fn a_full_disk_refuses_a_file_and_takes_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(NARROW), "").unwrap();
+    std::fs::write(folder.path().join(NARROW), "16384").unwrap();
     let (mut serving, caller) = start(folder.path());
     let created = caller.create("large");
     let (_, path) = created.upload_url.split_at(serving.url.len());

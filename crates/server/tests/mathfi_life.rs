@@ -103,6 +103,27 @@ fn a_table_comes_in_a_champion_is_found_and_predicts_also_after_a_restart() {
 }
 
 #[test]
+fn the_first_of_many_models_still_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, _, caller) = open(config(folder.path()));
+    let dataset = caller.ready("easy", &easy(60));
+    // One more than a registry of other models keeps besides the active one.
+    let models: Vec<String> = (0..18)
+        .map(|_| {
+            let training = caller.train(&dataset, 0.1);
+            until("somebody has won", || caller.progress(&training)["status"] == "COMPLETED");
+            text(&caller.training(&training)["modelKey"])
+        })
+        .collect();
+    // Either of them may be the active one.
+    for model in &models[..2] {
+        let prediction = caller.predict(model, &without_class(&easy(10)));
+        assert_eq!(caller.result(&prediction).lines().count(), 11);
+    }
+    service.shutdown(SECONDS);
+}
+
+#[test]
 fn a_large_way_in_for_more_than_two_classes() {
     let folder = tempfile::tempdir().unwrap();
     let (service, _, caller) = open(config(folder.path()));

@@ -52,6 +52,11 @@ impl Fault {
         Self::Said(StatusCode::INTERNAL_SERVER_ERROR, words.into())
     }
 
+    /// What is told when this adapter did not come to an answer.
+    pub(crate) fn unanswered(status: StatusCode) -> Self {
+        Self::Said(status, status.canonical_reason().unwrap_or("The request was not answered").to_owned())
+    }
+
     pub(crate) fn queue_stopped() -> Self {
         Self::Later("The training queue has stopped".to_owned())
     }

@@ -133,6 +133,10 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Service for CyborgDb<H, S> {
     fn call(&self, request: Request) -> Answer<'_> {
         Box::pin(self.answer(request))
     }
+
+    fn fault(&self, status: StatusCode) -> Response {
+        Fault::unanswered(status).into_response()
+    }
 }
 
 impl<H: ?Sized, S: ?Sized> Clone for CyborgDb<H, S> {

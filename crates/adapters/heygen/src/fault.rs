@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     TooMuch(&'static str),
     /// A 503: it is not the request's fault, and later may be better.
     Later(&'static str),
+    /// A 507: there is no room for what was sent; somebody may make some.
+    Full(&'static str),
 }
 
 /// What sort of fault it is, for programs.
@@ -29,6 +31,7 @@ pub(crate) enum Code {
     MethodNotAllowed,
     RateLimited,
     Unavailable,
+    Full,
     Internal,
 }
 
@@ -61,6 +64,8 @@ struct V2Error<'a> {
 
 /// When to come back after a 429 or a 503.
 const RETRY_SECONDS: u64 = 5;
+/// When to come back after a 507.
+const ROOM_SECONDS: u64 = 60;
 
 const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><head><title>404 Not Found</title></head>\
     <body><h1>Not Found</h1><p>There is nothing at this path.</p></body></html>\n";
@@ -89,9 +94,23 @@ impl Fault {
         Self::Said(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, words)
     }
 
+    /// What is told when this adapter did not come to an answer.
+    pub(crate) fn unanswered(status: StatusCode) -> Self {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            return Self::internal();
+        }
+        Self::bad_as(status, status.canonical_reason().unwrap_or("The request was not answered"))
+    }
+
+    fn bad_as(status: StatusCode, words: &str) -> Self {
+        Self::Said(status, Code::InvalidParameter, words.to_owned())
+    }
+
     pub(crate) fn into_response(self, envelope: Envelope) -> Response {
-        let again =
-            |response: Response| response.with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+        let after = |seconds: u64, response: Response| {
+            response.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        };
+        let again = |response: Response| after(RETRY_SECONDS, response);
         match self {
             Self::Said(status, code, words) => envelope.of(status, code, &words),
             Self::Unauthorized => envelope.unauthorized(),
@@ -105,20 +124,22 @@ impl Fault {
             Self::Later(words) => {
                 again(envelope.of(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, words))
             }
+            Self::Full(words) => {
+                after(ROOM_SECONDS, envelope.of(StatusCode::INSUFFICIENT_STORAGE, Code::Full, words))
+            }
         }
     }
 }
 
 impl From<BodyError> for Fault {
     fn from(error: BodyError) -> Self {
-        let said = |status, words: &str| Self::Said(status, Code::InvalidParameter, words.to_owned());
         match error {
             BodyError::TooLarge { limit_bytes } => {
                 let words = format!("The request body is larger than {limit_bytes} bytes");
-                said(StatusCode::PAYLOAD_TOO_LARGE, &words)
+                Self::bad_as(StatusCode::PAYLOAD_TOO_LARGE, &words)
             }
             BodyError::TimedOut => {
-                said(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time")
+                Self::bad_as(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time")
             }
             BodyError::Broken => Self::bad("The request body broke off"),
             _ => Self::bad("The request body could not be read"),
@@ -135,6 +156,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RateLimited => "rate_limit_exceeded",
             Self::Unavailable => "service_unavailable",
+            Self::Full => "insufficient_storage",
             Self::Internal => "internal_error",
         }
     }
@@ -148,6 +170,7 @@ impl Code {
             Self::MethodNotAllowed => 40_500,
             Self::RateLimited => 42_900,
             Self::Unavailable => 50_300,
+            Self::Full => 50_700,
             Self::Internal => 50_000,
         }
     }
@@ -224,6 +247,13 @@ mod tests {
             r#"{"code":50300,"message":"soon"}"#,
             r#"{"data":null,"error":{"code":"service_unavailable","message":"soon"}}"#,
             Some(("retry-after", "5")),
+        );
+        check(
+            || Fault::Full("no room"),
+            507,
+            r#"{"code":50700,"message":"no room"}"#,
+            r#"{"data":null,"error":{"code":"insufficient_storage","message":"no room"}}"#,
+            Some(("retry-after", "60")),
         );
         check(
             Fault::internal,

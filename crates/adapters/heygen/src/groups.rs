@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::host::{Group, Host, NewGroup, Refused};
 use crate::map;
 use crate::service::{Edge, HeyGen, done};
-use crate::training::{group_id, look};
+use crate::training::{group_id, standing};
 use crate::wire::answers::{AvatarGroup, GroupList, TrainWord};
 use crate::wire::requests;
 
@@ -15,6 +15,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
     pub(crate) async fn create_group(&self, request: Request) -> Result<Response, Fault> {
         let requests::NewGroup { name, image } = self.json(request).await?;
         self.work(move |edge| {
+            edge.is_going()?;
             // So that nothing is made whose link could not be told.
             edge.base()?;
             let at = edge.handle.now();
@@ -22,7 +23,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
             let look = made.map_err(|refused| match &refused {
                 // In the words that clients know.
                 Refused::TooMany { max, .. } => map::too_many(*max, "photo avatars"),
-                Refused::NoImage(_) | Refused::Gone | Refused::Busy | Refused::Failed(_) => {
+                Refused::NoImage(_) | Refused::Full | Refused::Gone | Refused::Busy | Refused::Failed(_) => {
                     map::refused(&refused, |_| "image_key".to_owned())
                 }
             })?;
@@ -38,7 +39,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
             let subjects: Vec<_> = groups.iter().map(|group| (group.id, group.id.subject())).collect();
             let mut words = Vec::with_capacity(groups.len());
             edge.handle.read(&mut |yard| {
-                words = subjects.iter().map(|(id, subject)| look(yard, *id, subject).status).collect();
+                words = subjects.iter().map(|(id, subject)| standing(yard, *id, subject).status).collect();
             });
             let listed = groups.into_iter().zip(words).map(|(group, word)| edge.listed(group, word));
             let avatar_group_list = listed.collect::<Result<Vec<_>, _>>()?;

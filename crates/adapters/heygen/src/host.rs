@@ -14,20 +14,21 @@ pub trait Host: Send + Sync + 'static {
     /// Begins to take a file in.
     ///
     /// # Errors
-    /// [`Refused::Busy`] when too many are on their way, or [`Refused::Failed`].
+    /// [`Refused::Busy`] when too many are on their way, [`Refused::Full`], or [`Refused::Failed`].
     fn receive(&self, asset: NewAsset) -> Result<Box<dyn Upload>, Refused>;
 
     /// Makes a group of one look; the look has the id of the group.
     ///
     /// # Errors
-    /// [`Refused::NoImage`] when there is no such image, [`Refused::TooMany`] when there are as many groups as may be.
+    /// [`Refused::NoImage`] when there is no such asset, or it is no [image](Media::is_image), [`Refused::TooMany`] when
+    /// there are as many groups as may be, [`Refused::Full`].
     fn create_group(&self, group: NewGroup) -> Result<Look, Refused>;
 
     /// Adds a look for each image, in this order: all of them, or none.
     ///
     /// # Errors
     /// [`Refused::Gone`] when there is no such group, [`Refused::NoImage`], [`Refused::TooMany`] when the group would
-    /// have more looks than may be.
+    /// have more looks than may be, [`Refused::Full`].
     fn add_looks(&self, looks: NewLooks) -> Result<Vec<Look>, Refused>;
 
     /// All groups, newest first.
@@ -68,25 +69,25 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`] when it cannot be removed.
     fn delete_group(&self, id: GroupId) -> Result<bool, HostError>;
 
-    /// The picture behind a signed link: the file as it came; `None` when it is not there any more.
+    /// What is behind a signed link, picture or not: the file as it came; `None` when it is not there any more.
     ///
     /// # Errors
     /// [`HostError`] when it cannot be read.
     fn picture(&self, id: AssetId) -> Result<Option<Picture>, HostError>;
 }
 
-/// A file on its way in. Dropped before it is finished, it leaves nothing behind.
+/// A file on its way in. Dropped before it is finished, it leaves nothing behind; dropping it may block, too.
 pub trait Upload: Send {
     /// Takes more of it.
     ///
     /// # Errors
-    /// [`HostError`] when it cannot be kept, as when the disk is full.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError>;
+    /// [`Refused::Full`] when there is no room for it, [`Refused::Failed`] when it cannot be kept for another reason.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused>;
 
     /// It is whole.
     ///
     /// # Errors
-    /// [`Refused::TooMany`] when there are as many as may be, or [`Refused::Failed`].
+    /// [`Refused::TooMany`] when there are as many as may be, [`Refused::Full`], or [`Refused::Failed`].
     fn finish(self: Box<Self>) -> Result<Asset, Refused>;
 }
 
@@ -106,6 +107,25 @@ pub enum Media {
     Jpeg,
     /// `image/png`.
     Png,
+    /// `video/mp4`.
+    Mp4,
+    /// `video/webm`.
+    WebM,
+    /// `audio/mpeg`: MP3.
+    Mp3,
+    /// `audio/wav`.
+    Wav,
+}
+
+impl Media {
+    /// Whether a look can be made of it. Anything else is kept, and shown by its link, and no more.
+    #[must_use]
+    pub const fn is_image(self) -> bool {
+        match self {
+            Self::Jpeg | Self::Png => true,
+            Self::Mp4 | Self::WebM | Self::Mp3 | Self::Wav => false,
+        }
+    }
 }
 
 /// A file that came in.
@@ -189,7 +209,7 @@ pub enum LookState {
     },
 }
 
-/// A picture to be read.
+/// A picture to be read, or another file.
 pub struct Picture {
     /// What it is.
     pub media: Media,
@@ -203,7 +223,7 @@ pub struct Picture {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// There is no image of this id.
+    /// There is nothing of this id, or no image.
     #[error("there is no image {0}")]
     NoImage(AssetId),
     /// There are as many as may be.
@@ -214,6 +234,9 @@ pub enum Refused {
         /// How many there may be.
         max: u64,
     },
+    /// There is no room for it: the disk is full.
+    #[error("there is no room for this")]
+    Full,
     /// There is none of this id, or no more.
     #[error("there is no such thing")]
     Gone,
@@ -301,7 +324,9 @@ impl GroupId {
     #[must_use]
     pub fn of(subject: &Subject) -> Option<Self> {
         let id = subject.as_str().strip_prefix(PREFIX)?;
-        Uuid::try_parse(id).ok().map(Self)
+        let group = Self(Uuid::try_parse(id).ok()?);
+        // As it is written, and in none of the other ways to write a UUID: each group has one subject.
+        (group.to_string() == id).then_some(group)
     }
 
     /// The look that was made with it.
@@ -312,3 +337,28 @@ impl GroupId {
 }
 
 const PREFIX: &str = "group/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_known_by_its_own_subject_only() {
+        let group = GroupId::new(Uuid::from_u128(0xab));
+        assert_eq!(GroupId::of(&group.subject()), Some(group));
+        let others = [
+            format!("group/{}", group.as_uuid()),
+            format!("group/{}", group.as_uuid().braced()),
+            format!("group/{}", group.as_uuid().urn()),
+            format!("group/{}", group.to_string().to_uppercase()),
+            format!("group/{group}0"),
+            format!("group/ {group}"),
+            format!("Group/{group}"),
+            "group/".to_owned(),
+            group.to_string(),
+        ];
+        for other in others {
+            assert_eq!(GroupId::of(&Subject::new(other.clone()).unwrap()), None, "{other}");
+        }
+    }
+}

@@ -14,8 +14,8 @@
 //!    [`GroupId::of`] the job's subject. Nothing but trainings of a group is submitted under its
 //!    [subject](GroupId::subject): the newest job there is what the train status is about. The reason of a failure is
 //!    told to the group's owner as it is.
-//! 3. It mounts the service twice, at [`HeyGen::ASSETS`] and [`HeyGen::PREFIX`], and says with [`HeyGen::listen_at`]
-//!    where it listens, unless there is a [public URL](Settings::with_public_url).
+//! 3. It mounts the service by its [`mounts`](HeyGen::mounts), and says with [`HeyGen::listen_at`] where it listens, unless
+//!    there is a [public URL](Settings::with_public_url).
 //! 4. When it opens, it retires the subjects of groups that are gone.
 //!
 //! # What the key protects
@@ -33,6 +33,7 @@ mod parameters;
 mod routes;
 mod service;
 mod settings;
+mod sort;
 mod training;
 mod uploads;
 mod wire;
@@ -41,6 +42,7 @@ pub use crate::host::{
     Asset, AssetId, Group, GroupId, Host, HostError, Look, LookId, LookState, Media, NewAsset, NewGroup,
     NewLooks, Picture, Refused, Upload,
 };
+pub use crate::map::CUT_SHORT;
 pub use crate::parameters::{ParametersError, TrainParameters};
 pub use crate::service::HeyGen;
 pub use crate::settings::{Limits, Settings};

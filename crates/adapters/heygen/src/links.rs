@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::fault::Fault;
 use crate::host::{AssetId, Host, Media};
-use crate::map;
 use crate::service::{Edge, HeyGen};
 use crate::wire::hex;
+use crate::{map, sort};
 
 /// What a link says: which picture, and until when it may be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
         let id = self.edge.linked(id, request.query().unwrap_or_default())?;
         let found = self.work(move |edge| edge.host.picture(id).map_err(|error| map::broken(&error))).await?;
         let picture = found.ok_or_else(|| Fault::not_found("Image not found"))?;
-        let media = map::media_type(picture.media);
+        let media = sort::media_type(picture.media);
         Ok(shown(Response::reader(StatusCode::OK, media, picture.bytes, picture.content)))
     }
 }
@@ -87,13 +87,13 @@ impl Claims {
 }
 
 pub(crate) fn placeholder() -> Response {
-    shown(Response::bytes(StatusCode::OK, map::media_type(Media::Png), PLACEHOLDER))
+    shown(Response::bytes(StatusCode::OK, sort::media_type(Media::Png), PLACEHOLDER))
 }
 
 /// A grey square of 64 by 64 pixels.
 const PLACEHOLDER: &[u8] = include_bytes!("placeholder.png");
 
-/// A picture is for whoever has its link, and is nothing but a picture.
+/// A picture is for whoever has its link, and is nothing but what its type says.
 fn shown(picture: Response) -> Response {
     picture
         .with_header(header::CACHE_CONTROL, HeaderValue::from_static("private"))

@@ -16,6 +16,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
         let requests::NewLooks { group, name, images } = self.json(request).await?;
         let group = group.ok_or_else(map::no_group)?;
         self.work(move |edge| {
+            edge.is_going()?;
             edge.base()?;
             let at = edge.handle.now();
             let called = |id: AssetId| {

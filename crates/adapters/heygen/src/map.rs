@@ -6,7 +6,8 @@ use trainyard_core::{Finished, Job, Model, Outcome, Phase, Rejection, TimedOut, 
 use trainyard_http::StatusCode;
 
 use crate::fault::{Code, Fault};
-use crate::host::{AssetId, GroupId, HostError, LookState, Media, Refused};
+use crate::host::{AssetId, GroupId, HostError, LookState, Refused};
+use crate::parameters::TrainParameters;
 use crate::wire::answers::{LookStatus, TrainStatus, Upscale};
 
 /// Where the training of a group stands: by its newest job, else by its newest model, for jobs are forgotten earlier
@@ -34,6 +35,9 @@ fn reason(outcome: &Outcome) -> Option<String> {
     let words = match outcome {
         Outcome::Completed { model: Some(_) | None } => return None,
         Outcome::Failed { reason } => said(reason.as_str(), "The training failed"),
+        Outcome::Cancelled { reason } if reason.as_str() == CUT_SHORT => {
+            "The training was cut short too often".to_owned()
+        }
         Outcome::Cancelled { .. } => "The training was cancelled".to_owned(),
         Outcome::TimedOut(TimedOut::Running) => "The training took too long".to_owned(),
         Outcome::TimedOut(TimedOut::Waiting) => {
@@ -44,6 +48,10 @@ fn reason(outcome: &Outcome) -> Option<String> {
     };
     Some(words)
 }
+
+/// The reason to cancel a training with that was cut short so often that the yard holds it: it is told to the group's
+/// owner. Other reasons are not.
+pub const CUT_SHORT: &str = "it was cut short too often";
 
 pub(crate) const fn look_status(state: &LookState) -> LookStatus {
     match state {
@@ -63,26 +71,6 @@ pub(crate) fn upscale(state: &LookState) -> Upscale {
     Upscale { available: false, reason }
 }
 
-pub(crate) const fn media_type(media: Media) -> &'static str {
-    match media {
-        Media::Jpeg => "image/jpeg",
-        Media::Png => "image/png",
-    }
-}
-
-/// What a file is by its first bytes, of which [`MEDIA_BYTES`] are enough.
-pub(crate) fn media_of(begin: &[u8]) -> Option<Media> {
-    if begin.starts_with(b"\x89PNG\r\n\x1a\n") {
-        Some(Media::Png)
-    } else if begin.starts_with(b"\xff\xd8\xff") {
-        Some(Media::Jpeg)
-    } else {
-        None
-    }
-}
-
-pub(crate) const MEDIA_BYTES: usize = 8;
-
 /// Whole seconds since 1970, rounded down.
 pub(crate) const fn seconds(at: Timestamp) -> i64 {
     at.as_millis().div_euclid(1_000)
@@ -99,6 +87,7 @@ pub(crate) fn refused(refused: &Refused, member: impl FnOnce(AssetId) -> String)
     match refused {
         Refused::NoImage(id) => Fault::invalid(&member(*id), "there is no such image"),
         Refused::TooMany { what, max } => too_many(*max, what),
+        Refused::Full => Fault::Full("There is no room for this now, try again later"),
         Refused::Gone => no_group(),
         Refused::Busy => Fault::TooMuch("Too many requests at once"),
         Refused::Failed(error) => broken(error),
@@ -147,6 +136,14 @@ pub(crate) fn nothing_to_train(group: GroupId) -> Fault {
     Fault::bad(format!("No valid image for training found in group {group}"))
 }
 
+/// No look is left out without a word.
+pub(crate) fn too_many_to_train(looks: usize) -> Fault {
+    Fault::bad(format!(
+        "The group has {looks} completed looks, and one training takes at most {}",
+        TrainParameters::LOOKS_MAX
+    ))
+}
+
 pub(crate) fn stopped() -> Fault {
     Fault::Later("The service is stopping, trainings go on at its next start")
 }
@@ -157,11 +154,6 @@ pub(crate) fn no_group() -> Fault {
 
 pub(crate) fn no_look() -> Fault {
     Fault::not_found("Photo avatar not found")
-}
-
-/// Neither a PNG nor a JPEG.
-pub(crate) fn no_image() -> Fault {
-    Fault::bad("Only images are taken here, as image/png or image/jpeg")
 }
 
 pub(crate) fn no_data() -> Fault {
@@ -197,6 +189,7 @@ mod tests {
                 Outcome::Cancelled { reason: reason("its subject is no more") },
                 Some("The training was cancelled"),
             ),
+            (Outcome::Cancelled { reason: reason(CUT_SHORT) }, Some("The training was cut short too often")),
             (Outcome::TimedOut(TimedOut::Running), Some("The training took too long")),
             (
                 Outcome::TimedOut(TimedOut::Waiting),

@@ -61,7 +61,8 @@ struct Version {
 const VERSION: u32 = 1;
 
 impl TrainParameters {
-    /// How many looks one training is about at most.
+    /// How many looks one training is about at most. A group with more completed looks is not trained: a 400 says so.
+    /// A [`Host`](crate::Host) that lets fewer into a group never gets there.
     pub const LOOKS_MAX: usize = 1_000;
 
     /// A training of these looks; of more than [`TrainParameters::LOOKS_MAX`] the first ones count.

@@ -51,8 +51,11 @@ const TABLE: &[(Method, &str, Endpoint)] = &[
     (Method::POST, "/v2/photo_avatar/photo/generate", asked(Asked::Generate)),
     (Method::POST, "/v2/photo_avatar/look/generate", asked(Asked::Generate)),
     (Method::GET, "/v2/photo_avatar/generation/{id}", asked(Asked::Generate)),
+    // For a HEAD the door leaves the body out.
     (Method::GET, "/v2/trainyard/images/{id}/original", Endpoint::Picture),
+    (Method::HEAD, "/v2/trainyard/images/{id}/original", Endpoint::Picture),
     (Method::GET, "/v2/trainyard/placeholder.png", Endpoint::Placeholder),
+    (Method::HEAD, "/v2/trainyard/placeholder.png", Endpoint::Placeholder),
 ];
 
 pub(crate) fn routes() -> Routes<Endpoint> {

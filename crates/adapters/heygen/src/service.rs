@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use trainyard_core::port::Handle;
 use trainyard_http::signed::Signer;
-use trainyard_http::{Answer, Request, Response, Routes, Seats, Service, StatusCode, blocking};
+use trainyard_http::{
+    Answer, Mount, PublicUrl, Request, Response, Routes, Seats, Service, StatusCode, blocking,
+};
 
 use crate::fault::{Envelope, Fault};
 use crate::host::{GroupId, Host};
@@ -16,7 +18,7 @@ use crate::{links, map};
 
 /// HeyGen's photo-avatar service over a yard and a [`Host`].
 ///
-/// It is mounted at [`HeyGen::ASSETS`] and at [`HeyGen::PREFIX`]. Clones are one service.
+/// It is mounted by its [`mounts`](HeyGen::mounts). Clones are one service.
 pub struct HeyGen<H: ?Sized, S: ?Sized> {
     pub(crate) edge: Arc<Edge<H, S>>,
 }
@@ -26,6 +28,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) signer: Option<Signer>,
     /// Files come in from here.
     pub(crate) uploads: Seats,
+    /// Files that are whole are made durable from here.
+    pub(crate) finishing: Seats,
     routes: Routes<Endpoint>,
     listens_at: OnceLock<String>,
     turns: Mutex<()>,
@@ -34,10 +38,9 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
-    /// Where it is mounted for uploads, with [`Limits::upload_bytes`] as the body limit and
-    /// [`Limits::upload_time`] as the body time.
+    /// Where files are uploaded.
     pub const ASSETS: &'static str = "/v1/asset";
-    /// Where it is mounted for everything else, with [`Limits::json_bytes`] as the body limit.
+    /// Where everything else is.
     pub const PREFIX: &'static str = "/v2";
 
     /// A service that answers for this yard and this host.
@@ -50,6 +53,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
             edge: Arc::new(Edge {
                 signer: settings.link_key().map(links::signer),
                 uploads: Seats::new(settings.limits().uploads),
+                finishing: Seats::new(settings.limits().finishing),
                 routes: routes::routes(),
                 listens_at: OnceLock::new(),
                 turns: Mutex::default(),
@@ -66,6 +70,20 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
     pub fn listen_at(&self, url: &str) {
         // Told twice, it stays as it was.
         let _ = self.edge.listens_at.set(bare(url));
+    }
+
+    /// Where it is to be mounted, with the bounds of its [`Limits`]: at [`HeyGen::ASSETS`], which takes large bodies, and
+    /// at [`HeyGen::PREFIX`].
+    ///
+    /// # Panics
+    /// Never: these are path prefixes.
+    #[must_use]
+    pub fn mounts(&self) -> [Mount; 2] {
+        let limits = self.edge.limits();
+        let mount = |prefix, service| Mount::new(prefix, service).expect("it is a path prefix");
+        let assets = mount(Self::ASSETS, Arc::new(Assets(self.clone())));
+        let assets = assets.with_body_limit(limits.upload_bytes).with_body_timeout(limits.upload_time);
+        [assets, mount(Self::PREFIX, Arc::new(self.clone())).with_body_limit(limits.json_bytes)]
     }
 
     /// How it behaves.
@@ -127,6 +145,24 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Service for HeyGen<H, S> {
     fn call(&self, request: Request) -> Answer<'_> {
         Box::pin(self.answer(request))
     }
+
+    /// In the shape of everything but uploads.
+    fn fault(&self, status: StatusCode) -> Response {
+        Fault::unanswered(status).into_response(Envelope::V2)
+    }
+}
+
+/// The same service, where files are uploaded: what it has no answer for is told in the shape of uploads.
+struct Assets<H: ?Sized, S: ?Sized>(HeyGen<H, S>);
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> Service for Assets<H, S> {
+    fn call(&self, request: Request) -> Answer<'_> {
+        self.0.call(request)
+    }
+
+    fn fault(&self, status: StatusCode) -> Response {
+        Fault::unanswered(status).into_response(Envelope::V1)
+    }
 }
 
 impl<H: ?Sized, S: ?Sized> Clone for HeyGen<H, S> {
@@ -156,7 +192,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 
     /// Where links begin.
     pub(crate) fn base(&self) -> Result<&str, Fault> {
-        let base = self.settings.public_url().or_else(|| self.listens_at.get().map(String::as_str));
+        let said = self.settings.public_url().map(PublicUrl::as_str);
+        let base = said.or_else(|| self.listens_at.get().map(String::as_str));
         base.ok_or(Fault::Later("The service is starting"))
     }
 

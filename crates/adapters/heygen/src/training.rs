@@ -7,7 +7,7 @@ use trainyard_core::{Admission, Subject, Submission, Yard};
 use trainyard_http::{Request, Response};
 
 use crate::fault::Fault;
-use crate::host::{GroupId, Host, LookState};
+use crate::host::{GroupId, Host, LookId, LookState};
 use crate::map;
 use crate::parameters::TrainParameters;
 use crate::service::{Edge, HeyGen, done};
@@ -36,7 +36,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
             edge.knows(group)?;
             let subject = group.subject();
             let mut status = TrainStatus::EMPTY;
-            edge.handle.read(&mut |yard| status = look(yard, group, &subject));
+            edge.handle.read(&mut |yard| status = standing(yard, group, &subject));
             Ok(done(&status))
         })
         .await
@@ -49,10 +49,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let looks = self.host.looks(group).map_err(|error| map::broken(&error))?;
         let looks = looks.ok_or_else(map::no_group)?;
         let completed = looks.iter().filter(|look| look.state == LookState::Completed);
-        let parameters = TrainParameters::new(completed.map(|look| look.id));
-        if parameters.looks().is_empty() {
+        let completed: Vec<LookId> = completed.map(|look| look.id).collect();
+        if completed.is_empty() {
             return Err(map::nothing_to_train(group));
         }
+        if completed.len() > TrainParameters::LOOKS_MAX {
+            return Err(map::too_many_to_train(completed.len()));
+        }
+        let parameters = TrainParameters::new(completed);
         let mut class = self.settings.class().clone();
         // The group's own: that is where its models are looked for.
         class.registry = None;
@@ -65,7 +69,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 }
 
 /// Where the training of a group stands.
-pub(crate) fn look(yard: &Yard, group: GroupId, subject: &Subject) -> TrainStatus {
+pub(crate) fn standing(yard: &Yard, group: GroupId, subject: &Subject) -> TrainStatus {
     let newest_model = yard.models(&group.registry()).next_back();
     map::training(yard.newest(subject), newest_model.map(|model| &**model))
 }

@@ -289,15 +289,38 @@ fn of_two_that_ask_at_once_one_is_told_no() {
 /// Whoever trains and whoever deletes take turns: nothing trains on for a group that is gone.
 #[test]
 fn no_training_outlives_a_group_that_is_deleted_at_the_same_time() {
-    for _ in 0..30 {
-        let bench = Bench::new();
-        let group = bench.ready("Ann");
-        std::thread::scope(|scope| {
-            scope.spawn(|| bench.train(group));
-            scope.spawn(|| bench.delete(&format!("/v2/photo_avatar_group/{group}")));
-        });
-        assert!(bench.yard.jobs().iter().all(trainyard_core::Job::is_finished));
-    }
+    let bench = Bench::new();
+    let group = bench.ready("Ann");
+    bench.host.hold_gallery(true);
+    std::thread::scope(|scope| {
+        let trains = scope.spawn(|| bench.train(group).status);
+        // It has seen that the group is there.
+        bench.host.wait_for_gallery();
+        let deletes = scope.spawn(|| bench.delete(&format!("/v2/photo_avatar_group/{group}")).status);
+        let went_ahead = bench.host.deletes(Duration::from_millis(300));
+        bench.host.hold_gallery(false);
+        assert_eq!((trains.join().unwrap(), deletes.join().unwrap()), (200, 200));
+        assert!(!went_ahead, "the group was deleted in the middle of it");
+    });
+    let jobs = bench.yard.jobs();
+    assert_eq!(jobs.len(), 1);
+    assert!(jobs.iter().all(trainyard_core::Job::is_finished), "it trains on for nobody");
+    bench.get(&status_path(group)).says(404, "not_found", "Avatar group not found");
+}
+
+/// No look is left out in silence.
+#[test]
+fn of_too_many_looks_none_is_trained() {
+    let bench = Bench::new();
+    let group = bench.ready("Ann");
+    let max = TrainParameters::LOOKS_MAX;
+    bench.host.fill(group, max);
+    assert_eq!(bench.train(group).status, 200, "so many are taken");
+    bench.yard.complete();
+    bench.host.fill(group, max + 1);
+    let words = "The group has 1001 completed looks, and one training takes at most 1000";
+    bench.train(group).says(400, "invalid_parameter", words);
+    assert_eq!(bench.yard.jobs().len(), 1);
 }
 
 /// What was asked for is done, also when nobody waits for the answer.

@@ -91,7 +91,7 @@ fn the_name_of_the_header_has_no_case() {
 #[test]
 fn without_a_key_nobody_gets_in() {
     let settings = Settings::new().with_link_key(Secret::new("links").unwrap());
-    let bench = Bench::with(settings.with_public_url(support::URL).unwrap());
+    let bench = Bench::with(settings.with_public_url(support::URL.parse().unwrap()));
     for (method, path) in calls(NOBODY) {
         is_unauthorized(&path, &bench.ask(method.clone(), &path, ""));
         is_unauthorized(&path, &bench.send(Request::new(method, &path)));
@@ -120,7 +120,7 @@ fn unknown_paths_are_a_page_and_wrong_methods_405() {
         ("/v2/photo_avatar/avatar_group/create", vec![Method::GET], "POST"),
         ("/v2/avatar_group.list", vec![Method::POST], "GET"),
         ("/v2/photo_avatar_group/x", vec![Method::GET], "DELETE"),
-        ("/v2/trainyard/images/x/original", vec![Method::POST], "GET"),
+        ("/v2/trainyard/images/x/original", vec![Method::POST], "GET, HEAD"),
     ] {
         for method in methods {
             let told = bench.ask(method, path, "");
@@ -309,7 +309,7 @@ fn too_much_at_once_is_429_and_a_stop_503() {
     let again = |told: &Told| assert_eq!(told.header("retry-after"), Some("5"));
     bench.host.busy.store(true, Ordering::SeqCst);
     let told = bench.put_file("image/png", PNG);
-    told.says_v1(429, 42_900, "Too many requests at once");
+    told.says_v1(429, 42_900, "Too many uploads at once");
     again(&told);
     let told = bench.add(group, &[format!("image/{NOBODY}/original")]);
     told.says(429, "rate_limit_exceeded", "Too many requests at once");
@@ -322,9 +322,16 @@ fn too_much_at_once_is_429_and_a_stop_503() {
     again(&told);
     bench.yard.busy.store(false, Ordering::SeqCst);
 
+    let key = bench.upload();
+    let files = bench.host.files();
     bench.yard.stopped.store(true, Ordering::SeqCst);
     let words = "The service is stopping, trainings go on at its next start";
+    let told = bench.put_file("image/png", PNG);
+    told.says_v1(503, 50_300, words);
+    again(&told);
     for told in [
+        bench.post("/v2/photo_avatar/avatar_group/create", &json!({ "name": "x", "image_key": key })),
+        bench.add(group, &[key]),
         bench.train(group),
         bench.get(&status_path(group)),
         bench.get("/v2/avatar_group.list"),
@@ -335,6 +342,7 @@ fn too_much_at_once_is_429_and_a_stop_503() {
     }
     bench.yard.stopped.store(false, Ordering::SeqCst);
     assert_eq!(bench.groups().len(), 1, "what could not be finished was not begun");
+    assert_eq!((&bench.groups()[0]["num_looks"], bench.host.files()), (&json!(1), files));
 }
 
 #[test]

@@ -92,7 +92,8 @@ fn a_link_survives_a_restart_with_the_same_key_only() {
     follow(&over(another_key), &link).is_picture("image/png", PNG);
     let another_link_key = settings().with_link_key(Secret::new("another").unwrap());
     follow(&over(another_link_key), &link).says(403, "forbidden", REFUSED);
-    let one_key = || Settings::new().with_key(Secret::new(KEY).unwrap()).with_public_url(URL).unwrap();
+    let one_key =
+        || Settings::new().with_key(Secret::new(KEY).unwrap()).with_public_url(URL.parse().unwrap());
     follow(&over(one_key()), &link).says(403, "forbidden", REFUSED);
     let link = upload(&over(one_key()));
     follow(&over(one_key()), &link).is_picture("image/png", PNG);
@@ -136,6 +137,28 @@ fn a_picture_is_streamed_as_it_came() {
     let told = client.answer();
     told.is_picture("image/jpeg", &file);
     assert_eq!(told.header("content-length"), Some("300000"));
+}
+
+/// Whoever has a link may ask what is behind it, and gets all of the answer but its body.
+#[test]
+fn a_head_tells_how_large_a_picture_is() {
+    let bench = Bench::new();
+    let file: Vec<u8> = JPEG.iter().copied().cycle().take(300_000).collect();
+    let link = bench.put_file("image/jpeg", &file).data()["url"].as_str().unwrap().to_owned();
+    let server = serve(&bench.service);
+    let head = |path: &str| {
+        let mut client = Client::connect(&server);
+        client.send(format!("HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+        client.answer()
+    };
+    let path = link.strip_prefix(URL).unwrap();
+    let told = head(path);
+    told.is_picture("image/jpeg", b"");
+    assert_eq!(told.header("content-length"), Some("300000"));
+    let told = head(&path[..path.len() - 1]);
+    assert_eq!((told.status, &*told.bytes), (403, &b""[..]));
+    let told = head("/v2/trainyard/placeholder.png");
+    told.is_picture("image/png", b"");
 }
 
 #[test]

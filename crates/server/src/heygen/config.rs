@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use trainyard_core::{Backoff, RetryPolicy};
 use trainyard_heygen::Settings;
 use trainyard_portrait::{Limits, Order};
 use trainyard_runtime::Trainer;
@@ -20,6 +22,10 @@ pub(crate) struct HeyGenConfig {
     pub(crate) groups_max: u64,
     pub(crate) looks_max: u64,
     pub(crate) assets_max: u64,
+    /// What images may take, in bytes.
+    pub(crate) bytes_max: u64,
+    /// When the disk or the catalogue fails while a look is looked at.
+    pub(crate) retry: RetryPolicy,
 }
 
 /// Makes a trainer that knows where photos lie.
@@ -37,6 +43,11 @@ impl HeyGenConfig {
             groups_max: 1_000,
             looks_max: 100,
             assets_max: 10_000,
+            bytes_max: 20 << 30,
+            retry: RetryPolicy {
+                retries_max: 5,
+                backoff: Backoff::new(Duration::from_secs(10), Duration::from_secs(600)),
+            },
         }
     }
 }

@@ -14,8 +14,10 @@ use uuid::Uuid;
 use super::album::Album;
 use super::catalog::{LookToAdd, Stored};
 use super::work::Check;
-use crate::incoming::{self, Incoming};
-use crate::keeping::submit;
+use crate::disk::NotKept;
+use crate::incoming::Incoming;
+use crate::keeping::{Ledger, submit};
+use crate::room::Part;
 
 /// The album, with the yard that works on what is in it.
 pub(crate) struct PhotoHost {
@@ -40,8 +42,10 @@ impl PhotoHost {
 
 impl Host for PhotoHost {
     fn receive(&self, asset: NewAsset) -> Result<Box<dyn Upload>, Refused> {
-        let incoming = self.album.inbox.begin().map_err(HostError::new)?.ok_or(Refused::Busy)?;
-        Ok(Box::new(ImageUpload { album: Arc::clone(&self.album), asset, incoming }))
+        self.album.sweep(asset.at).map_err(NotKept::from)?;
+        let part = self.album.room.begin((), self.album.stored())?;
+        let incoming = self.album.inbox.begin().map_err(NotKept::from)?.ok_or(Refused::Busy)?;
+        Ok(Box::new(ImageUpload { album: Arc::clone(&self.album), asset, part, incoming }))
     }
 
     fn create_group(&self, group: NewGroup) -> Result<Look, Refused> {
@@ -93,7 +97,12 @@ impl Host for PhotoHost {
 
     /// The images of its looks stay.
     fn delete_group(&self, id: GroupId) -> Result<bool, HostError> {
-        self.album.catalog.remove_group(id).map_err(HostError::new)
+        let is_gone = self.album.catalog.remove_group(id).map_err(HostError::new)?;
+        if is_gone {
+            // The adapter tells the yard, which may be too busy to hear it.
+            self.album.behind().fall();
+        }
+        Ok(is_gone)
     }
 
     fn picture(&self, id: AssetId) -> Result<Option<Picture>, HostError> {
@@ -115,24 +124,20 @@ impl Host for PhotoHost {
 struct ImageUpload {
     album: Arc<Album>,
     asset: NewAsset,
+    part: Part<()>,
     incoming: Incoming,
 }
 
 impl Upload for ImageUpload {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError> {
-        self.incoming.write_all(bytes).map_err(HostError::new)
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        self.part.take(bytes.len() as u64)?;
+        self.incoming.write_all(bytes).map_err(|error| NotKept::from(error).into())
     }
 
-    /// The file comes first, the record second: a crash in between leaves a file that nobody knows. Of what makes room
-    /// for it the record goes first, for the same end.
     fn finish(self: Box<Self>) -> Result<Asset, Refused> {
-        let Self { album, asset: NewAsset { media, at }, incoming } = *self;
+        let Self { album, asset: NewAsset { media, at }, part, incoming } = *self;
         let asset = Asset { id: AssetId::new(Uuid::new_v4()), media, created_at: at };
-        let path = album.file(Stored { id: asset.id, media });
-        let kept = incoming.keep(&path).map_err(|error| Refused::Failed(HostError::new(error)));
-        let gone = kept.and_then(|()| Ok(album.catalog.add_asset(&asset, album.assets_max)?));
-        let gone = gone.inspect_err(|_| incoming::remove(&path))?;
-        gone.into_iter().for_each(|stored| incoming::remove(&album.file(stored)));
+        album.take_in(&asset, incoming, part)?;
         Ok(asset)
     }
 }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use trainyard_core::port::HandleError;
-use trainyard_core::{JobId, Outcome, QueueSettings, Reason, Submission, Timestamp, Trained};
+use trainyard_core::{
+    Backoff, JobId, Outcome, QueueSettings, Reason, RetryPolicy, Submission, Timestamp, Trained,
+};
 use trainyard_heygen::{
     AssetId, GroupId, Host, LookId, LookState, Media, NewAsset, NewGroup, NewLooks, Refused, TrainParameters,
 };
@@ -26,15 +28,22 @@ use super::catalog::LookToAdd;
 use super::host::PhotoHost;
 use super::trainers::CheckTrainer;
 use super::work::Check;
-use super::{GroupPhotos, HeyGenConfig, serve};
+use super::{GroupPhotos, HeyGenConfig, serve, tending};
+use crate::disk::Disk;
 use crate::keeping::{Healed, Keeper, Ledger, submit};
 
+const MEMORY_MIB: u64 = 1_000;
+
+mod room;
+mod work;
+
 fn album(folder: &Path) -> Arc<Album> {
-    album_with(folder, &HeyGenConfig::new())
+    let retry = RetryPolicy { retries_max: 2, backoff: Backoff::new(Duration::ZERO, Duration::ZERO) };
+    album_with(folder, &HeyGenConfig { retry, ..HeyGenConfig::new() })
 }
 
 fn album_with(folder: &Path, config: &HeyGenConfig) -> Arc<Album> {
-    Arc::new(Album::open(&folder.join("heygen"), config).unwrap().0)
+    Arc::new(Album::open(&folder.join("heygen"), config, MEMORY_MIB, Disk::new(folder, 0)).unwrap().0)
 }
 
 fn yard(folder: &Path, album: &Album, trainer: impl Trainer) -> Trainyard {
@@ -52,12 +61,21 @@ fn end(yard: &Trainyard, keeping: JoinHandle<()>) {
     keeping.join().unwrap();
 }
 
+/// Later than any of this runs: nothing is as old as links may be.
 fn at() -> Timestamp {
-    Timestamp::from_millis(1_000)
+    Timestamp::from_millis(4_102_444_800_000)
+}
+
+fn hours_later(hours: u64) -> Timestamp {
+    at().after(Duration::from_secs(hours * 3_600))
 }
 
 fn upload(host: &PhotoHost, bytes: &[u8]) -> AssetId {
-    let mut upload = host.receive(NewAsset { media: Media::Png, at: at() }).unwrap();
+    upload_at(host, bytes, at())
+}
+
+fn upload_at(host: &PhotoHost, bytes: &[u8], at: Timestamp) -> AssetId {
+    let mut upload = host.receive(NewAsset { media: Media::Png, at }).unwrap();
     upload.write(bytes).unwrap();
     upload.finish().unwrap().id
 }
@@ -220,7 +238,8 @@ fn a_dropped_upload_and_a_refused_one_leave_nothing() {
     half.write(b"half").unwrap();
     assert_eq!(files(folder.path(), "incoming").len(), 1);
     drop(half);
-    let images: Vec<AssetId> = (0..3).map(|n| upload(&host, &[n])).collect();
+    let images: Vec<AssetId> =
+        (0..3).map(|n| upload_at(&host, &[n], hours_later(2 * u64::from(n)))).collect();
     assert_eq!(files(folder.path(), "assets").len(), 2);
     assert!(host.picture(images[0]).unwrap().is_none(), "it has made room");
     let gone = host.create_group(named(images[0])).unwrap_err();
@@ -238,7 +257,7 @@ fn a_dropped_upload_and_a_refused_one_leave_nothing() {
     picture.content.read_to_end(&mut content).unwrap();
     assert_eq!((picture.bytes, content), (1, vec![2]));
     assert!(host.delete_group(first.group).unwrap());
-    upload(&host, b"y");
+    upload_at(&host, b"y", hours_later(6));
     yard.shutdown(Duration::ZERO).wait().unwrap();
 }
 
@@ -266,7 +285,8 @@ fn a_start_clears_what_no_record_names() {
 fn a_key_is_made_once_and_told_until_it_was_heard() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heygen");
-    let open = || Album::open(&path, &HeyGenConfig::new()).unwrap();
+    let disk = || Disk::new(folder.path(), 0);
+    let open = || Album::open(&path, &HeyGenConfig::new(), MEMORY_MIB, disk()).unwrap();
     let (_, first) = open();
     let (album, second) = open();
     let (first, second) = (first.unwrap(), second.expect("nobody was told"));
@@ -282,7 +302,8 @@ fn a_key_is_made_once_and_told_until_it_was_heard() {
 
     let key = trainyard_http::secret::Secret::new("mine").unwrap();
     let settings = trainyard_heygen::Settings::new().with_key(key);
-    let (album, told) = Album::open(&path, &HeyGenConfig { settings, ..HeyGenConfig::new() }).unwrap();
+    let (album, told) =
+        Album::open(&path, &HeyGenConfig { settings, ..HeyGenConfig::new() }, MEMORY_MIB, disk()).unwrap();
     assert!(told.is_none() && album.made_key.is_none());
 }
 
@@ -311,7 +332,7 @@ fn groups_that_are_gone_are_retired() {
     }
     yard.pause_queue(class.queue.clone(), Reason::new("so that they wait")).wait().unwrap();
     let waiting = [there, gone].map(train);
-    serve::retire_gone(&album, &yard).unwrap();
+    tending::retire_gone(&album, &yard).unwrap();
     let models = |group: GroupId| yard.read(|yard| yard.models(&group.registry()).count());
     assert_eq!((models(there), models(gone)), (1, 0));
     let outcome = |job| yard.job(job).unwrap().outcome().cloned();
@@ -320,6 +341,25 @@ fn groups_that_are_gone_are_retired() {
     yard.shutdown(Duration::from_secs(60)).wait().unwrap();
     let retired = yard.retire(gone.subject()).wait();
     assert!(matches!(retired, Err(HandleError::Stopped { .. })));
+}
+
+#[test]
+fn trainings_ask_for_the_memory_that_they_take() {
+    let asked = |memory_mib: u64, config: &HeyGenConfig| {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path(), 0);
+        let (album, _) = Album::open(folder.path(), config, memory_mib, disk).unwrap();
+        crate::memory::memory_mib(serve::settings(&album, config, None).class())
+    };
+    let usual = asked(1_000, &HeyGenConfig::new());
+    assert!((100..300).contains(&usual), "{usual}");
+    let more = HeyGenConfig { looks_max: 1_000, ..HeyGenConfig::new() };
+    assert!(asked(1_000, &more) > usual);
+    assert_eq!(asked(9, &more), 9, "one alone, and never more than there is");
+    let mut class = trainyard_heygen::Settings::new().class().clone();
+    class.resources = crate::memory::with_memory(class.resources, 7);
+    let settings = trainyard_heygen::Settings::new().with_class(class);
+    assert_eq!(asked(1_000, &HeyGenConfig { settings, ..HeyGenConfig::new() }), 7, "as it was said");
 }
 
 #[derive(Debug, Clone, Copy)]

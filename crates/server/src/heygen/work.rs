@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trainyard_core::{Class, JobId, Kind, Promotion, QueueName, Subject, Submission};
+use trainyard_core::{Class, JobId, Kind, Promotion, QueueName, RetryPolicy, Subject, Submission};
 use trainyard_heygen::LookId;
 use uuid::Uuid;
 
@@ -20,16 +20,19 @@ impl Check {
     /// The work that the yard knows as this subject; `None` when it is none.
     pub(crate) fn of(subject: &Subject) -> Option<Self> {
         let id = subject.as_str().strip_prefix(LOOK)?;
-        Uuid::try_parse(id).ok().map(|id| Self(LookId::new(id)))
+        let check = Self(LookId::new(Uuid::try_parse(id).ok()?));
+        // An id can be written in more ways than one, and the yard tells them apart.
+        (check.subject() == *subject).then_some(check)
     }
 
-    /// What these jobs have in common.
-    pub(crate) fn class() -> Arc<Class> {
+    /// What these jobs have in common. What fails for a reason that may pass is tried again.
+    pub(crate) fn class(retry: RetryPolicy) -> Arc<Class> {
         let kind = Kind::new(NAME).expect("a short word is a kind");
         let queue = QueueName::new(NAME).expect("a short word is a queue name");
         let mut class = Class::new(kind, queue);
         class.limits.time = Some(TIME_MAX);
         class.promotion = Promotion::Manual;
+        class.retry = retry;
         Arc::new(class)
     }
 
@@ -52,11 +55,15 @@ mod tests {
 
     #[test]
     fn a_subject_names_its_work() {
-        let id = Uuid::from_u128(7);
+        let id = Uuid::from_u128(0xABC);
         let check = Check(LookId::new(id));
         assert_eq!(Check::of(&check.subject()), Some(check));
         assert_eq!(GroupId::of(&check.subject()), None, "it is no training");
         assert_eq!(Check::of(&GroupId::new(id).subject()), None);
-        assert_eq!(Check::of(&Subject::new("heygen-look/seven").unwrap()), None);
+        for other in
+            ["seven".to_owned(), id.to_string(), id.braced().to_string(), format!("{:X}", id.simple())]
+        {
+            assert_eq!(Check::of(&Subject::new(format!("{LOOK}{other}")).unwrap()), None, "{other}");
+        }
     }
 }

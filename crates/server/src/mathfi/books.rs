@@ -4,27 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use trainyard_core::Outcome;
+use trainyard_core::{JobId, Outcome, Parameters, QueueName, Subject, Submission};
 use trainyard_http::secret::Secret;
 use trainyard_mathfi::{DatasetId, PredictionId, UserId};
+use trainyard_runtime::Trainyard;
 use trainyard_tabular::{Limits, Order};
 
 use super::Contestants;
-use super::catalog::{Catalog, CatalogError};
+use super::catalog::Catalog;
 use super::config::MathFiConfig;
 use super::files::Files;
 use super::passwords::{NotHashed, Passwords};
-use super::room::Room;
 use super::tables::Tables;
 use super::users::{FirstUser, Users, UsersError};
 use super::work::{Classes, Work};
+use crate::disk::Disk;
 use crate::incoming;
+use crate::keeping::{Behind, Ledger};
 use crate::key::kept_key;
 use crate::lock::make_private;
+use crate::records::RecordsError;
+use crate::room::Room;
 
 /// Users, datasets and predictions, with their files. The catalogue says how far each is; the yard says only whether
 /// somebody works on it.
@@ -44,22 +47,21 @@ pub(crate) struct Books {
     pub(crate) predictions_max: u64,
     /// Held while an upload becomes the data of its dataset, or a dataset makes room for another: of two, one wins.
     pub(crate) finishing: Mutex<()>,
-    pub(crate) room: Arc<Room>,
+    pub(crate) room: Arc<Room<UserId>>,
     /// Whose each dataset is, to be looked up without the catalogue.
     pub(crate) owners: RwLock<BTreeMap<DatasetId, UserId>>,
     /// The datasets whose data is on its way, with how many are sending it.
     receiving: Mutex<BTreeMap<DatasetId, usize>>,
     /// How long a dataset waits for its data before it may make room for another one.
     pub(crate) stale_after: Duration,
-    /// Whether the catalogue and the yard may not agree: see [`Keeper`](super::Keeper).
-    is_behind: AtomicBool,
+    pub(crate) behind: Behind,
 }
 
 /// Why the books cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BooksError {
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(#[from] RecordsError),
     #[error(transparent)]
     Users(#[from] UsersError),
     #[error("could not use {}", path.display())]
@@ -78,6 +80,7 @@ impl Books {
         folder: &Path,
         config: &MathFiConfig,
         memory_mib: u64,
+        disk: Disk,
     ) -> Result<(Self, Option<FirstUser>), BooksError> {
         let failed = |path: PathBuf| move |source| BooksError::Folder { path, source };
         make_private(folder).map_err(failed(folder.to_owned()))?;
@@ -105,7 +108,7 @@ impl Books {
         let key = kept_key(&key).map_err(failed(key))?;
         let (users, first) = Users::open(&catalog, &config.users, Passwords::new(PASSWORDS_AT_ONCE)?)?;
         let owners = catalog.owners()?.into_iter().collect();
-        let room = Arc::new(Room::new(files.root(), config.bytes_max, config.free_min));
+        let room = Arc::new(Room::new(disk, config.bytes_max));
         let books = Self {
             catalog,
             files,
@@ -124,13 +127,13 @@ impl Books {
             owners: RwLock::new(owners),
             receiving: Mutex::default(),
             stale_after: limits.upload_url_life,
-            is_behind: AtomicBool::new(false),
+            behind: Behind::default(),
         };
         Ok((books, first))
     }
 
     /// How much the files of a user take, in bytes. Looks at each of them.
-    pub(crate) fn stored(&self, owner: UserId) -> Result<u64, CatalogError> {
+    pub(crate) fn stored(&self, owner: UserId) -> Result<u64, RecordsError> {
         let datasets = self.catalog.datasets_with_files(owner)?.into_iter();
         let predictions = self.catalog.predictions_with_files(owner)?.into_iter();
         let bytes = datasets
@@ -150,30 +153,7 @@ impl Books {
         self.receiving.lock().contains_key(&id)
     }
 
-    /// A job is over; whoever it was for must not be left at work. What its trainer has noted stays.
-    pub(crate) fn settle(&self, work: Work, outcome: &Outcome) {
-        let noted = match work {
-            Work::Prepare(id) => self.dataset_over(id, outcome),
-            Work::Predict(id) => self.prediction_over(id, outcome),
-        };
-        if let Err(error) = noted {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(?work, error, "its end could not be noted; it is tried again");
-            self.fall_behind();
-        }
-    }
-
-    /// The catalogue and the yard may not agree any more.
-    pub(crate) fn fall_behind(&self) {
-        self.is_behind.store(true, Ordering::Release);
-    }
-
-    /// Whether they may not; asked once.
-    pub(crate) fn was_behind(&self) -> bool {
-        self.is_behind.swap(false, Ordering::AcqRel)
-    }
-
-    fn dataset_over(&self, id: DatasetId, outcome: &Outcome) -> Result<(), CatalogError> {
+    fn dataset_over(&self, id: DatasetId, outcome: &Outcome) -> Result<(), RecordsError> {
         let reason = match outcome {
             Outcome::TimedOut(_) => "the data took too long to be made ready",
             Outcome::Completed { .. }
@@ -189,7 +169,7 @@ impl Books {
         Ok(())
     }
 
-    fn prediction_over(&self, id: PredictionId, outcome: &Outcome) -> Result<(), CatalogError> {
+    fn prediction_over(&self, id: PredictionId, outcome: &Outcome) -> Result<(), RecordsError> {
         let is_news = match outcome {
             Outcome::TimedOut(_) => self.catalog.time_out_prediction(id)?,
             Outcome::Completed { .. }
@@ -205,6 +185,60 @@ impl Books {
             incoming::remove(&self.files.rows(id));
         }
         Ok(())
+    }
+}
+
+impl Ledger for Books {
+    type Work = Work;
+    type Error = RecordsError;
+
+    fn work_of(&self, subject: &Subject) -> Option<Work> {
+        Work::of(subject)
+    }
+
+    fn at_work(&self) -> Result<Vec<(Work, JobId)>, RecordsError> {
+        let datasets = self.catalog.datasets_at_work()?.into_iter();
+        let predictions = self.catalog.predictions_at_work()?.into_iter();
+        let predictions = predictions.map(|(id, job)| (Work::Predict(id), job));
+        Ok(datasets.map(|(id, job)| (Work::Prepare(id), job)).chain(predictions).collect())
+    }
+
+    fn line(&self, work: Work) -> &QueueName {
+        &self.classes.of(work).queue
+    }
+
+    /// A prediction is told where its model lies; when there is none of them any more, it fails.
+    fn submission(
+        &self,
+        yard: &Trainyard,
+        work: Work,
+        job: JobId,
+    ) -> Result<Option<Submission>, RecordsError> {
+        let parameters = match work {
+            Work::Prepare(_) => Parameters::default(),
+            Work::Predict(id) => {
+                let found = self.catalog.prediction(id)?.and_then(|prediction| yard.model(prediction.model));
+                let reference = found.map(|model| model.artifact.to_string().into_bytes());
+                let Some(parameters) = reference.and_then(|reference| Parameters::new(reference).ok()) else {
+                    self.catalog.fail_prediction(id, "its model is not there any more")?;
+                    incoming::remove(&self.files.rows(id));
+                    return Ok(None);
+                };
+                parameters
+            }
+        };
+        Ok(Some(self.classes.submission(work, job, parameters)))
+    }
+
+    fn settle(&self, work: Work, outcome: &Outcome) -> Result<(), RecordsError> {
+        match work {
+            Work::Prepare(id) => self.dataset_over(id, outcome),
+            Work::Predict(id) => self.prediction_over(id, outcome),
+        }
+    }
+
+    fn behind(&self) -> &Behind {
+        &self.behind
     }
 }
 
@@ -227,7 +261,7 @@ impl Drop for Receiving {
 }
 
 /// The files that there should be.
-fn known(catalog: &Catalog, files: &Files) -> Result<BTreeSet<PathBuf>, CatalogError> {
+fn known(catalog: &Catalog, files: &Files) -> Result<BTreeSet<PathBuf>, RecordsError> {
     let mut known = BTreeSet::new();
     known.extend(catalog.datasets_at_work()?.into_iter().map(|(id, _)| files.data(id)));
     known.extend(catalog.ready()?.into_iter().map(|(id, _)| files.table(id)));

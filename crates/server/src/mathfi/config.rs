@@ -23,8 +23,6 @@ pub(crate) struct MathFiConfig {
     pub(crate) checkpoint_every: Duration,
     /// What the files of each user may take, in bytes.
     pub(crate) bytes_max: u64,
-    /// What stays free on the disk, in bytes.
-    pub(crate) free_min: u64,
     /// When the disk or the catalogue fails.
     pub(crate) retry: RetryPolicy,
 }
@@ -42,7 +40,6 @@ impl MathFiConfig {
             predict_time: Duration::from_secs(1_800),
             checkpoint_every: Duration::from_secs(5),
             bytes_max: 20 << 30,
-            free_min: 256 << 20,
             retry: RetryPolicy {
                 retries_max: 5,
                 backoff: Backoff::new(Duration::from_secs(10), Duration::from_secs(600)),

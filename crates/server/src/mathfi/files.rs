@@ -33,11 +33,6 @@ impl Files {
         Ok(Self { root: root.to_owned(), inbox: Inbox::open(root.join(INCOMING), incoming_max)? })
     }
 
-    /// Below which everything lies.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// The data of a dataset, as it came.
     pub(crate) fn data(&self, id: DatasetId) -> PathBuf {
         self.root.join(DATASETS).join(format!("{id}.{CSV}"))

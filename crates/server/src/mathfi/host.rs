@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use super::books::Books;
 use super::catalog::{DatasetRefused, Places};
-use super::room::{Part, not_kept, not_noted};
 use super::uploads::{DataUpload, RowsUpload, pending};
+use crate::disk::NotKept;
 use crate::incoming::Incoming;
+use crate::room::Part;
 
 /// The books, with the yard that works on what is in them.
 pub(crate) struct TableHost {
@@ -31,14 +32,14 @@ impl TableHost {
     }
 
     /// A place and room for a file of this user's, unless too much waits in this line already.
-    fn begin(&self, owner: UserId, line: &QueueName) -> Result<(Part, Incoming), Refused> {
+    fn begin(&self, owner: UserId, line: &QueueName) -> Result<(Part<UserId>, Incoming), Refused> {
         let is_full =
             |yard: &Yard| yard.queue(line).is_some_and(|line| line.waiting >= line.settings.waiting_max);
         if self.yard.read(is_full) {
             return Err(Refused::Busy);
         }
         let part = self.books.room.begin(owner, self.books.stored(owner).map_err(HostError::new)?)?;
-        let incoming = self.books.files.inbox.begin().map_err(not_kept)?.ok_or(Refused::Busy)?;
+        let incoming = self.books.files.inbox.begin().map_err(NotKept::from)?.ok_or(Refused::Busy)?;
         Ok((part, incoming))
     }
 }
@@ -78,7 +79,7 @@ impl Host for TableHost {
         let gone = books.catalog.add_dataset(id, &new, &places).map_err(|refused| match refused {
             DatasetRefused::Taken => Refused::Taken,
             DatasetRefused::TooMany { max } => Refused::TooMany { what: "datasets", max },
-            DatasetRefused::Failed(error) => not_noted(error),
+            DatasetRefused::Failed(error) => NotKept::from(error).into(),
         })?;
         drop(one_at_a_time);
         let mut owners = books.owners.write();

@@ -6,9 +6,7 @@ mod config;
 mod contestants;
 mod files;
 mod host;
-mod keeper;
 mod passwords;
-mod room;
 mod serve;
 mod tables;
 mod trainers;
@@ -16,9 +14,12 @@ mod uploads;
 mod users;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::books::Books;
 pub(crate) use self::config::MathFiConfig;
-pub(crate) use self::serve::{BESIDE_MAX, Serving, queues, serve, trainers};
+pub(crate) use self::serve::{BESIDE_MAX, Serving, queues, retentions, serve, trainers};
 pub(crate) use self::work::Work;
 
 pub use self::contestants::{Contestants, UnknownAlgorithm};

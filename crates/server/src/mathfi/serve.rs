@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use trainyard_core::{QueueName, QueueSettings};
+use trainyard_core::{QueueName, QueueSettings, Retention};
 use trainyard_http::{Mount, PublicUrl};
 use trainyard_mathfi::{MathFi, Settings};
 use trainyard_runtime::{Builder, Trainyard};
@@ -11,9 +11,10 @@ use trainyard_runtime::{Builder, Trainyard};
 use super::books::Books;
 use super::config::MathFiConfig;
 use super::host::TableHost;
-use super::keeper::Keeper;
 use super::trainers::{ContestTrainer, PredictTrainer, PrepareTrainer};
 use crate::OpenError;
+use crate::keeping::Keeper;
+use crate::memory::turn_away;
 
 /// What is to be mounted, and the thread that ends with the yard.
 pub(crate) struct Serving {
@@ -57,6 +58,23 @@ pub(crate) fn queues(
     ]
 }
 
+/// How much is kept of what came through them. The key of a model is good as long as its training is shown, so models stay,
+/// which are small; how far datasets and predictions are, the catalogue says.
+pub(crate) fn retentions(books: &Books, config: &MathFiConfig) -> [(QueueName, Retention); 3] {
+    let models = Retention { models_max: Some(MODELS_MAX), ..Retention::default() };
+    let work = Retention { finished_max: Some(FINISHED_MAX), ..Retention::default() };
+    [
+        (config.settings.class().queue.clone(), models),
+        (books.classes.prepare.queue.clone(), work),
+        (books.classes.predict.queue.clone(), work),
+    ]
+}
+
+/// Of one dataset.
+const MODELS_MAX: u32 = 10_000;
+/// Of datasets that were made ready, and of predictions.
+const FINISHED_MAX: u32 = 1_000;
+
 /// Signs by the key of the data folder, unless another one was given.
 pub(crate) fn serve(
     books: &Arc<Books>,
@@ -74,7 +92,7 @@ pub(crate) fn serve(
     let host = TableHost::new(Arc::clone(books), yard.clone());
     let adapter = MathFi::new(Arc::new(yard.clone()), Arc::new(host), settings);
     let (keeper, healed) = Keeper::open(Arc::clone(books), yard.clone()).map_err(OpenError::books)?;
-    keeper.turn_away(&config.settings.class().kind);
+    turn_away(yard, &config.settings.class().kind, books.memory_mib);
     let thread = thread::Builder::new().name("trainyard-keeper".to_owned());
     let keeping = thread.spawn(move || keeper.run()).map_err(OpenError::Thread)?;
     let mounts = adapter.mounts();

@@ -10,9 +10,9 @@ use trainyard_tabular::{Knobs, Model, ModelError, PredictError, TableError, prep
 use trainyard_trainkit::told;
 
 use super::books::Books;
-use super::catalog::CatalogError;
 use super::work::Work;
 use crate::incoming;
+use crate::records::RecordsError;
 
 /// Trains one candidate of a contest on the dataset that the job's subject names.
 pub(crate) struct ContestTrainer(pub(crate) Arc<Books>);
@@ -164,7 +164,7 @@ fn stopped(cx: &Context) -> TrainError {
     TrainError::stopped(cx.stop_reason().unwrap_or(Stop::ShuttingDown))
 }
 
-fn not_noted(error: CatalogError) -> TrainError {
+fn not_noted(error: RecordsError) -> TrainError {
     TrainError::retry(told(&error))
 }
 

@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use super::books::{Books, Receiving};
 use super::catalog::{NewPrediction, PredictionRefused};
-use super::keeper::submit;
-use super::room::{Part, not_kept, not_noted};
 use super::work::Work;
+use crate::disk::NotKept;
 use crate::incoming::{self, Incoming};
+use crate::keeping::submit;
+use crate::room::Part;
 
 /// The data of a dataset.
 pub(crate) struct DataUpload {
@@ -24,7 +25,7 @@ pub(crate) struct DataUpload {
     pub(crate) yard: Trainyard,
     pub(crate) id: DatasetId,
     pub(crate) receiving: Receiving,
-    pub(crate) part: Part,
+    pub(crate) part: Part<UserId>,
     pub(crate) incoming: Incoming,
 }
 
@@ -34,39 +35,39 @@ pub(crate) struct RowsUpload {
     pub(crate) yard: Trainyard,
     pub(crate) model: ModelId,
     pub(crate) owner: UserId,
-    pub(crate) part: Part,
+    pub(crate) part: Part<UserId>,
     pub(crate) incoming: Incoming,
 }
 
 impl Upload<Dataset> for DataUpload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         self.part.take(bytes.len() as u64)?;
-        self.incoming.write_all(bytes).map_err(not_kept)
+        self.incoming.write_all(bytes).map_err(|error| NotKept::from(error).into())
     }
 
     /// The file comes first, the record second, the job third: a crash in between leaves a file that nobody knows,
     /// or a record whose job is made at the next start.
     fn finish(self: Box<Self>) -> Result<Dataset, Refused> {
         let Self { books, yard, id, receiving, part, incoming } = *self;
-        incoming.sync().map_err(not_kept)?;
+        incoming.sync().map_err(NotKept::from)?;
         let job = yard.job_id();
         let one_at_a_time = books.finishing.lock();
         let dataset = pending(&books, id)?;
         part.check(books.stored(dataset.owner).map_err(HostError::new)?)?;
         incoming.keep(&books.files.data(id)).map_err(|error| {
             incoming::remove(&books.files.data(id));
-            not_kept(error)
+            NotKept::from(error)
         })?;
         match books.catalog.begin_dataset(id, job) {
             Ok(true) => {}
             Ok(false) => return Err(Refused::NotPending),
             Err(error) => {
                 incoming::remove(&books.files.data(id));
-                return Err(not_noted(error));
+                return Err(NotKept::from(error).into());
             }
         }
         drop((one_at_a_time, part, receiving));
-        submit(&books, &yard, Work::Prepare(id), job);
+        submit(&*books, &yard, Work::Prepare(id), job);
         Ok(Dataset { state: DatasetState::Processing, ..dataset })
     }
 }
@@ -85,7 +86,7 @@ pub(super) fn pending(books: &Books, id: DatasetId) -> Result<Dataset, Refused> 
 impl Upload<Prediction> for RowsUpload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         self.part.take(bytes.len() as u64)?;
-        self.incoming.write_all(bytes).map_err(not_kept)
+        self.incoming.write_all(bytes).map_err(|error| NotKept::from(error).into())
     }
 
     /// In the same order.
@@ -96,7 +97,7 @@ impl Upload<Prediction> for RowsUpload {
         let rows = books.files.rows(id);
         incoming.keep(&rows).map_err(|error| {
             incoming::remove(&rows);
-            not_kept(error)
+            NotKept::from(error)
         })?;
         let added =
             books.catalog.add_prediction(NewPrediction { id, owner, model, job }, books.predictions_max);
@@ -104,14 +105,14 @@ impl Upload<Prediction> for RowsUpload {
             incoming::remove(&rows);
             match refused {
                 PredictionRefused::TooMany { max } => Refused::TooMany { what: "predictions", max },
-                PredictionRefused::Failed(error) => not_noted(error),
+                PredictionRefused::Failed(error) => NotKept::from(error).into(),
             }
         })?;
         drop(part);
         if let Some(gone) = gone {
             incoming::remove(&books.files.result(gone));
         }
-        submit(&books, &yard, Work::Predict(id), job);
+        submit(&*books, &yard, Work::Predict(id), job);
         Ok(Prediction { id, owner, model, state: PredictionState::Pending })
     }
 }

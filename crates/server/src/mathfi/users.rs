@@ -6,9 +6,10 @@ use trainyard_http::secret::Secret;
 use trainyard_mathfi::{Stamp, User, UserId};
 use uuid::Uuid;
 
-use super::catalog::{Catalog, CatalogError, Origin, UserRecord};
+use super::catalog::{Catalog, Origin, UserRecord};
 use super::passwords::{NotHashed, Passwords, Phc, made_password};
 use crate::key;
+use crate::records::RecordsError;
 
 /// Those who may come in: the configured ones, or, when none is, one that was made. Others that the catalogue knows
 /// keep what is theirs, and stay out.
@@ -33,7 +34,7 @@ pub struct FirstUser {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UsersError {
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(#[from] RecordsError),
     #[error(transparent)]
     Password(#[from] NotHashed),
     #[error("a user's name has 1 to {NAME_BYTES_MAX} bytes and no control character")]

@@ -61,13 +61,17 @@ impl Classes {
         Self { prepare: class("mathfi-prepare", prepare), predict: class("mathfi-predict", predict) }
     }
 
-    /// A request for a piece of work, under the id that the catalogue has noted for it: made twice it is one job.
-    pub(crate) fn submission(&self, work: Work, job: JobId, parameters: Parameters) -> Submission {
-        let class = match work {
+    /// What jobs for this sort of work have in common.
+    pub(crate) fn of(&self, work: Work) -> &Arc<Class> {
+        match work {
             Work::Prepare(_) => &self.prepare,
             Work::Predict(_) => &self.predict,
-        };
-        let mut submission = Submission::new(job, work.subject(), Arc::clone(class));
+        }
+    }
+
+    /// A request for a piece of work, under the id that the catalogue has noted for it: made twice it is one job.
+    pub(crate) fn submission(&self, work: Work, job: JobId, parameters: Parameters) -> Submission {
+        let mut submission = Submission::new(job, work.subject(), Arc::clone(self.of(work)));
         submission.parameters = parameters;
         submission
     }

@@ -21,7 +21,7 @@ async function until(what, ask, isSo) {
 }
 
 function isSeconds(value) {
-  assert(Number.isInteger(value) && Math.abs(value - Date.now() / 1000) < LONG, `${value} is no time`);
+  assert(Number.isInteger(value) && Math.abs(value * 1000 - Date.now()) < LONG, `${value} is no time`);
 }
 
 function isLook(look, group) {

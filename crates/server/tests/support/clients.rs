@@ -9,7 +9,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
 }
 
 /// Whether a program is there and can do this.
-pub(crate) fn can(program: &str, check: &[&str]) -> bool {
+fn can(program: &str, check: &[&str]) -> bool {
     Command::new(program).args(check).output().is_ok_and(|checked| checked.status.success())
 }
 
@@ -18,12 +18,12 @@ pub(crate) fn tool<'a>(program: &'a str, check: &[&str]) -> Option<&'a str> {
     if can(program, check) {
         return Some(program);
     }
-    assert!(!is_ci(), "{program} is missing, and this must run in CI");
-    skipped(&format!("{program} is missing"));
+    assert!(!is_ci(), "{program} is missing or incomplete, and this must run in CI");
+    skipped(&format!("{program} is missing or incomplete"));
     None
 }
 
-pub(crate) fn is_ci() -> bool {
+fn is_ci() -> bool {
     std::env::var_os("CI").is_some()
 }
 
@@ -32,6 +32,11 @@ pub(crate) fn skipped(why: &str) {
     use std::io::Write;
     // Nobody may be there to read it.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}, so the vendor's client was not tried");
+}
+
+/// The first of these programs that is there and can do this.
+pub(crate) fn any_of<'a>(programs: &[&'a str], check: &[&str]) -> Option<&'a str> {
+    programs.iter().copied().find(|program| can(program, check))
 }
 
 /// A Python of its own that has these packages.

@@ -5,12 +5,21 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use trainyard_core::{Progress, Trained};
+use trainyard_http::Method;
 use trainyard_portrait::made::Person;
 use trainyard_runtime::{Context, JobToTrain, TrainError, Trainer};
 use trainyard_server::GroupPhotos;
 
 use super::LONG;
 use super::steady::Gate;
+
+#[allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "the tests of the adapter have it, and use more of it"
+)]
+#[path = "../../../adapters/heygen/tests/support/schema.rs"]
+mod schema;
 
 /// Somebody who knows the key, or does not.
 #[derive(Clone)]
@@ -55,22 +64,29 @@ impl Studio {
 
     pub(crate) fn get(&self, path: &str) -> Answered {
         let request = self.agent.get(format!("{}{path}", self.url)).header("x-api-key", &self.key);
-        read(request.call().expect("an answer"))
+        read(&Method::GET, path, request.call().expect("an answer"))
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answered {
         let request = self.agent.post(format!("{}{path}", self.url)).header("X-Api-Key", &self.key);
-        read(request.send_json(body).expect("an answer"))
+        read(&Method::POST, path, request.send_json(body).expect("an answer"))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Answered {
         let request = self.agent.delete(format!("{}{path}", self.url)).header("X-API-KEY", &self.key);
-        read(request.call().expect("an answer"))
+        read(&Method::DELETE, path, request.call().expect("an answer"))
     }
 
     pub(crate) fn upload(&self, image: &[u8]) -> Answered {
-        let request = self.agent.post(format!("{}/v1/asset", self.url)).header("X-Api-Key", &self.key);
-        read(request.header("Content-Type", "image/png").send(image).expect("an answer"))
+        self.upload_as("image/png", image)
+    }
+
+    /// A file that its sender calls something.
+    pub(crate) fn upload_as(&self, content_type: &str, file: &[u8]) -> Answered {
+        let path = "/v1/asset";
+        let request = self.agent.post(format!("{}{path}", self.url)).header("X-Api-Key", &self.key);
+        let request = request.header("Content-Type", content_type);
+        read(&Method::POST, path, request.send(file).expect("an answer"))
     }
 
     /// What an uploaded image is called in other calls.
@@ -137,17 +153,31 @@ impl Studio {
         self.delete(&format!("/v2/photo_avatar_group/{group}"))
     }
 
-    /// What a link leads to, without a key.
-    pub(crate) fn picture(&self, link: &Value) -> (u16, Vec<u8>) {
+    /// What a link leads to, without a key: status, type and body.
+    pub(crate) fn file(&self, link: &Value) -> (u16, String, Vec<u8>) {
         let mut answer = self.agent.get(link.as_str().expect("a link")).call().expect("an answer");
-        (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("a body"))
+        let sort = answer.headers()["content-type"].to_str().expect("a text").to_owned();
+        (answer.status().as_u16(), sort, answer.body_mut().read_to_vec().expect("a body"))
+    }
+
+    /// The same without its type.
+    pub(crate) fn picture(&self, link: &Value) -> (u16, Vec<u8>) {
+        let (status, _, body) = self.file(link);
+        (status, body)
     }
 }
 
-fn read(mut answer: ureq::http::Response<ureq::Body>) -> Answered {
+/// Whatever is answered with 200 has the form of its schema.
+#[track_caller]
+fn read(method: &Method, path: &str, mut answer: ureq::http::Response<ureq::Body>) -> Answered {
     let status = answer.status().as_u16();
     let text = answer.body_mut().read_to_string().expect("a text");
-    Answered { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    if status == 200 {
+        assert!(schema::is_json(path), "{path} is asked with a key");
+        schema::check(method, path, &body);
+    }
+    Answered { status, body }
 }
 
 /// A text that must be there.

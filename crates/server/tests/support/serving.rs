@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -14,9 +15,29 @@ use super::LONG;
 
 const CHILD: &str = "TRAINYARD_SERVER_TEST_IN";
 
+/// A file of this name in the folder that is served: no file of the server's may have more blocks of 512 or 1,024 bytes
+/// than it says, as if the disk were full.
+pub(crate) const NARROW: &str = "narrow";
+
 /// The folder to serve in, when this process was started as [`Serving`].
 pub(crate) fn folder() -> Option<PathBuf> {
-    std::env::var_os(CHILD).map(OsString::into)
+    let folder: PathBuf = std::env::var_os(CHILD).map(OsString::into)?;
+    if std::env::var_os(NARROW).is_none()
+        && let Ok(blocks) = std::fs::read_to_string(folder.join(NARROW))
+    {
+        panic!("{}", narrowed(&blocks).exec());
+    }
+    Some(folder)
+}
+
+/// This process again, with that bound.
+fn narrowed(blocks: &str) -> Command {
+    let mut shell = Command::new("sh");
+    // Ignored, the signal becomes an error of the write.
+    shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+    shell.arg(std::env::current_exe().expect("this binary is a file"));
+    shell.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(NARROW, "1");
+    shell
 }
 
 /// Serves until it is told to stop. `hear` is called with every line that [`Serving::tell`] has sent.

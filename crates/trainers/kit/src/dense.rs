@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
-use crate::{Chance, narrow, real};
+use crate::{Chance, at_most, narrow, real};
 
 /// Layers one after the other: sums between them pass when they are positive (ReLU), those of the last come out as they
 /// are.
@@ -30,13 +30,10 @@ impl Net {
     /// All zeros. The widths are those of the vectors that go in, of each layer between, and of what comes out.
     ///
     /// # Panics
-    /// When there are fewer than two widths, or one of what comes out is zero.
+    /// When there are fewer than two widths or more than eight, or one beside the first is zero.
     #[must_use]
     pub fn flat(widths: &[usize]) -> Self {
-        assert!(
-            widths.len() >= 2 && widths[widths.len() - 1] > 0,
-            "something goes in, and something comes out"
-        );
+        assert!(are_sound(widths), "two to eight widths, and something comes out of each layer");
         let layers = widths.windows(2).map(|ends| (ends[0] + 1) * ends[1]);
         Self { widths: widths.to_vec(), weights: vec![0.0; layers.sum()] }
     }
@@ -69,6 +66,12 @@ impl Net {
     /// The same, to be changed.
     pub fn weights_mut(&mut self) -> &mut [f32] {
         &mut self.weights
+    }
+
+    /// How wide it is, from the vectors that go in to those that come out.
+    #[must_use]
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
     }
 
     /// How long a vector is that goes in, and how long one is that comes out.
@@ -198,6 +201,7 @@ impl Scratch {
 /// As it is stored.
 #[derive(Deserialize)]
 struct Raw {
+    #[serde(deserialize_with = "at_most::<WIDTHS_MAX, _, _>")]
     widths: Vec<usize>,
     weights: Vec<f32>,
 }
@@ -209,9 +213,13 @@ impl TryFrom<Raw> for Net {
         let Raw { widths, weights } = raw;
         let layer = |ends: &[usize]| ends[0].checked_add(1)?.checked_mul(ends[1]);
         let needed = widths.windows(2).try_fold(0_usize, |sum, ends| sum.checked_add(layer(ends)?));
-        let fits = widths.len() >= 2 && needed == Some(weights.len()) && widths[widths.len() - 1] >= 1;
+        let fits = are_sound(&widths) && needed == Some(weights.len());
         fits.then_some(Self { widths, weights }).ok_or("layers and weights do not fit together")
     }
+}
+
+fn are_sound(widths: &[usize]) -> bool {
+    (2..=WIDTHS_MAX).contains(&widths.len()) && widths[1..].iter().all(|&width| width > 0)
 }
 
 fn view(numbers: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
@@ -223,6 +231,8 @@ fn view_mut(numbers: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'
         .expect("as many numbers as a matrix of this shape has")
 }
 
+/// More layers than any model here has.
+const WIDTHS_MAX: usize = 8;
 /// Vectors that go through at once.
 const BLOCK: usize = 1_024;
 
@@ -315,11 +325,19 @@ mod tests {
         let net = Net::flat(&[2, 2]);
         let bytes = postcard::to_allocvec(&net).unwrap();
         assert_eq!(postcard::from_bytes(&bytes), Ok(net));
-        for (widths, weights) in
-            [(vec![2, 2], 5), (vec![2], 0), (vec![], 0), (vec![usize::MAX, usize::MAX], 4), (vec![0, 0], 0)]
-        {
-            let bytes = postcard::to_allocvec(&(widths, vec![0.0_f32; weights])).unwrap();
-            assert!(postcard::from_bytes::<Net>(&bytes).is_err());
+        for (widths, weights) in [
+            (vec![2, 2], 5),
+            (vec![2], 0),
+            (vec![], 0),
+            (vec![usize::MAX, usize::MAX], 4),
+            (vec![0, 0], 0),
+            (vec![1, 0, 1], 1),
+            (vec![1; 9], 16),
+        ] {
+            let bytes = postcard::to_allocvec(&(&widths, vec![0.0_f32; weights])).unwrap();
+            assert!(postcard::from_bytes::<Net>(&bytes).is_err(), "{widths:?}");
         }
+        let deep = Net::flat(&[1; 8]);
+        assert_eq!(postcard::from_bytes(&postcard::to_allocvec(&deep).unwrap()), Ok(deep));
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! - [`Chance`]: numbers that look random, the same for a seed with every version of every dependency.
 //! - [`Net`] and [`Adam`]: dense layers forwards and backwards, and the way downhill.
-//! - [`seal`], [`unseal`] and [`write_beside`]: files that are whole or not there.
+//! - [`write_sealed`], [`seal`], [`unseal`] and [`write_beside`]: files that are whole or not there.
+//! - [`at_most`]: lists from files, no longer than they may be.
 //! - [`Rhythm`]: when a checkpoint is due.
 //! - [`each`]: work that threads share, with the same result for any number of them.
 //!
 //! Trainers use it; whoever embeds a trainer never sees it.
 
 mod adam;
+mod bounded;
 mod chance;
 mod dense;
 mod maths;
@@ -18,10 +20,11 @@ mod share;
 mod told;
 
 pub use crate::adam::Adam;
+pub use crate::bounded::at_most;
 pub use crate::chance::Chance;
 pub use crate::dense::{Net, Scratch};
 pub use crate::maths::{exp, narrow, real, softmax};
 pub use crate::rhythm::Rhythm;
-pub use crate::sealed::{seal, unseal, write_beside};
+pub use crate::sealed::{Sealing, seal, unseal, write_beside, write_sealed};
 pub use crate::share::each;
 pub use crate::told::told;

@@ -1,7 +1,8 @@
 //! Small files that are whole or not there: magic, format, content, SHA-256 over all of it.
 
+use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -40,6 +41,69 @@ pub fn unseal<'b>(magic: &[u8; 8], format: u32, bytes: &'b [u8]) -> Option<Resul
     (Sha256::digest(framed).as_slice() == digest).then_some(Ok(content))
 }
 
+/// Writes what [`seal`] makes of what `write` writes, as [`write_beside`] does, without holding any of it.
+///
+/// ```
+/// use std::io::Write;
+/// use trainyard_trainkit::{seal, write_sealed};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("file");
+/// write_sealed(&path, b"EXAMPLE\0", 1, |to| to.write_all(b"content"))?;
+/// assert_eq!(std::fs::read(&path)?, seal(b"EXAMPLE\0", 1, b"content"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// What the disk says, also when `write` tells it otherwise, and else what `write` says; then nothing is left of it, and
+/// what was there before is still there.
+pub fn write_sealed(
+    path: &Path,
+    magic: &[u8; 8],
+    format: u32,
+    write: impl FnOnce(&mut Sealing<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    write_beside(path, |to| {
+        let mut sealing = Sealing { to, digest: Sha256::new(), failed: None };
+        sealing.write_all(magic)?;
+        sealing.write_all(&format.to_le_bytes())?;
+        let written = write(&mut sealing);
+        let Sealing { to, digest, failed } = sealing;
+        failed.map_or(written, Err)?;
+        to.write_all(&digest.finalize())
+    })
+}
+
+/// A file that is being written, and digested as it grows. See [`write_sealed`].
+pub struct Sealing<'f> {
+    to: &'f mut BufWriter<File>,
+    digest: Sha256,
+    /// What the disk said first: who writes may not pass it on.
+    failed: Option<io::Error>,
+}
+
+impl Write for Sealing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes).inspect_err(|error| {
+            if self.failed.is_none() && error.kind() != io::ErrorKind::Interrupted {
+                self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+            }
+        })?;
+        self.digest.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl fmt::Debug for Sealing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealing").finish_non_exhaustive()
+    }
+}
+
 /// Writes a file under another name first, so that there is all of it or nothing; and has it durable at return.
 ///
 /// # Errors
@@ -70,8 +134,6 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]
@@ -87,6 +149,25 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
         write_beside(&folder.path().join("no such folder/file"), |to| to.write_all(b"x")).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_sealed_as_it_grows_is_sealed_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let content: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
+        let write = |to: &mut Sealing<'_>| content.chunks(4_093).try_for_each(|part| to.write_all(part));
+        write_sealed(&path, b"MAGIC\0\0\0", 3, write).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes == seal(b"MAGIC\0\0\0", 3, &content));
+        let failed = write_sealed(&path, b"MAGIC\0\0\0", 3, |_| Err(io::Error::other("power cut")));
+        assert_eq!(failed.unwrap_err().to_string(), "power cut");
+        assert!(fs::read(&path).unwrap() == bytes);
+        // What the disk refuses is told, even if who writes keeps it to itself.
+        let mut to = BufWriter::with_capacity(0, File::open(&path).unwrap());
+        let mut sealing = Sealing { to: &mut to, digest: Sha256::new(), failed: None };
+        let _ = sealing.write_all(b"into a file that is open to be read");
+        assert!(sealing.failed.is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use parking_lot::Mutex;
 
 /// What `work` makes of each of `0..count`, in order, by so many threads at most. Which thread does what is chance;
-/// what comes of it is not.
+/// what comes of it is not. Where the system gives no thread, the others do its part.
 ///
 /// # Panics
 /// When `work` does.
@@ -25,7 +25,9 @@ pub fn each<T: Send>(threads: NonZeroUsize, count: usize, work: impl Fn(usize) -
     };
     std::thread::scope(|scope| {
         for _ in 0..helpers {
-            scope.spawn(run);
+            if std::thread::Builder::new().spawn_scoped(scope, run).is_err() {
+                break;
+            }
         }
         run();
     });

@@ -18,28 +18,23 @@ pub(crate) struct Auto {
 }
 
 impl Auto {
-    /// One that has learned nothing, so that all it shows is the mean of these pictures.
-    pub(crate) fn new(size: Size, pictures: &[Vec<f32>], chance: &mut Chance) -> Self {
-        let colours = size.side().pixels() * size.side().pixels() * 3;
-        Self::with(size.side().get(), colours, [size.hidden(), size.code()], pictures, chance)
+    /// One that has learned nothing, so that all it shows is the mean of the pictures that were seen.
+    pub(crate) fn new(size: Size, seen: &Seen, chance: &mut Chance) -> Self {
+        Self::with(size.side().get(), [size.hidden(), size.code()], seen, chance)
     }
 
     /// One for pictures of 8 pixels a side, with codes of 2 numbers.
     #[cfg(test)]
     pub(crate) fn tiny(pictures: &[Vec<f32>], chance: &mut Chance) -> Self {
-        Self::with(8, 192, [3, 2], pictures, chance)
+        let mut seen = Seen::new(192);
+        pictures.iter().for_each(|picture| seen.see(picture));
+        Self::with(8, [3, 2], &seen, chance)
     }
 
-    fn with(side: u16, colours: usize, units: [u16; 2], pictures: &[Vec<f32>], chance: &mut Chance) -> Self {
+    fn with(side: u16, units: [u16; 2], seen: &Seen, chance: &mut Chance) -> Self {
         let [hidden, code] = units.map(usize::from);
-        let count = real(pictures.len().max(1));
-        let mut mean = vec![0.0_f32; colours];
-        for picture in pictures {
-            mean.iter_mut().zip(picture).for_each(|(sum, colour)| *sum += colour);
-        }
-        mean.iter_mut().for_each(|sum| *sum /= narrow(count));
-        let apart: f64 = pictures.iter().map(|picture| apart(picture, &mean)).sum();
-        let scale = narrow((apart / count / real(colours)).sqrt()).max(SCALE_LEAST);
+        let (mean, scale) = seen.mean_and_scale();
+        let colours = mean.len();
         let encoder = Net::seeded(&[colours, hidden, code], chance);
         let mut decoder = Net::seeded(&[code, hidden, colours], chance);
         let last = (hidden + 1) * colours;
@@ -76,6 +71,28 @@ impl Auto {
         self.encoder.ends().1
     }
 
+    /// How far a picture is off the mean picture at best, squared: that in the light and the contrast that come nearest
+    /// to it.
+    pub(crate) fn apart_in_any_light(&self, picture: &[f32]) -> f64 {
+        let middle =
+            |colours: &[f32]| colours.iter().copied().map(f64::from).sum::<f64>() / real(colours.len());
+        let (of_picture, of_mean) = (middle(picture), middle(&self.mean));
+        let (mut own, mut both, mut mean) = (0.0, 0.0, 0.0);
+        for (&colour, &usual) in picture.iter().zip(&self.mean) {
+            let (colour, usual) = (f64::from(colour) - of_picture, f64::from(usual) - of_mean);
+            own += colour * colour;
+            both += colour * usual;
+            mean += usual * usual;
+        }
+        let shared = if mean > 0.0 { both * both / mean } else { 0.0 };
+        (own - shared).max(0.0)
+    }
+
+    /// What a square of these units is in colours.
+    pub(crate) fn unit_squared(&self) -> f64 {
+        f64::from(self.scale) * f64::from(self.scale)
+    }
+
     /// Puts a picture, noise and all, into the units of the nets.
     pub(crate) fn take(&self, picture: &[f32], units: &mut Vec<f32>) {
         units.extend(picture.iter().zip(&self.mean).map(|(colour, mean)| (colour - mean) / self.scale));
@@ -102,6 +119,37 @@ impl Auto {
     pub(crate) fn picture(&self, code: &[f32]) -> Vec<f32> {
         let units = self.units(code);
         units.iter().zip(&self.mean).map(|(unit, mean)| unit * self.scale + mean).collect()
+    }
+}
+
+/// Pictures, as far as their mean and how far they are off it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    count: usize,
+    sums: Vec<f64>,
+    squares: f64,
+}
+
+impl Seen {
+    /// None yet, of so many colours each.
+    pub(crate) fn new(colours: usize) -> Self {
+        Self { count: 0, sums: vec![0.0; colours], squares: 0.0 }
+    }
+
+    pub(crate) fn see(&mut self, picture: &[f32]) {
+        self.count += 1;
+        for (sum, &colour) in self.sums.iter_mut().zip(picture) {
+            *sum += f64::from(colour);
+            self.squares += f64::from(colour) * f64::from(colour);
+        }
+    }
+
+    fn mean_and_scale(&self) -> (Vec<f32>, f32) {
+        let count = real(self.count.max(1));
+        let mean: Vec<f64> = self.sums.iter().map(|sum| sum / count).collect();
+        let apart = self.squares / count - mean.iter().map(|mean| mean * mean).sum::<f64>();
+        let scale = (apart.max(0.0) / real(mean.len().max(1))).sqrt();
+        (mean.into_iter().map(narrow).collect(), narrow(scale).max(SCALE_LEAST))
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a training goes on from after a crash.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use trainyard_trainkit::{seal, unseal, write_beside};
+use trainyard_trainkit::{unseal, write_sealed};
 
 use crate::course::{Course, Lesson};
 
@@ -18,15 +18,14 @@ struct Saved<C> {
     course: C,
 }
 
-/// Writes a checkpoint: all of it, or nothing.
-pub(crate) fn write(path: &Path, lesson: &Lesson<'_>, course: &Course) -> io::Result<()> {
-    let saved = Saved { lesson: fingerprint(lesson), course };
-    let content = postcard::to_allocvec(&saved).map_err(io::Error::other)?;
-    write_beside(path, |to| to.write_all(&seal(MAGIC, FORMAT, &content)))
+/// Writes a checkpoint of what was learned from something of this [`fingerprint`]: all of it, or nothing.
+pub(crate) fn write(path: &Path, lesson: [u8; 32], course: &Course) -> io::Result<()> {
+    let saved = Saved { lesson, course };
+    write_sealed(path, MAGIC, FORMAT, |to| postcard::to_io(&saved, to).map(|_| ()).map_err(io::Error::other))
 }
 
-/// Reads a checkpoint from the bytes of a file, if it is about this lesson.
-pub(crate) fn read(bytes: &[u8], lesson: &Lesson<'_>) -> Result<Course, Useless> {
+/// Reads a checkpoint from the bytes of a file, if it is about this lesson, which has this [`fingerprint`].
+pub(crate) fn read(bytes: &[u8], lesson: &Lesson<'_>, print: [u8; 32]) -> Result<Course, Useless> {
     let content = match unseal(MAGIC, FORMAT, bytes) {
         Some(Ok(content)) => content,
         Some(Err(format)) => return Err(Useless::Format(format)),
@@ -36,7 +35,7 @@ pub(crate) fn read(bytes: &[u8], lesson: &Lesson<'_>) -> Result<Course, Useless>
         Ok((saved, [])) => saved,
         Ok(_) | Err(_) => return Err(Useless::Damaged),
     };
-    if saved.lesson != fingerprint(lesson) {
+    if saved.lesson != print {
         return Err(Useless::Lesson);
     }
     if saved.course.fits(lesson) { Ok(saved.course) } else { Err(Useless::Damaged) }
@@ -55,8 +54,10 @@ pub(crate) enum Useless {
 
 /// The bytes of a file, if it is not far too long.
 pub(crate) fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    let length = file.metadata()?.len().min(BYTES_MAX);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn forget(path: &Path) {
 }
 
 /// A digest of all that is learned from: the photos in their order, the size, the steps and the seed.
-fn fingerprint(lesson: &Lesson<'_>) -> [u8; 32] {
+pub(crate) fn fingerprint(lesson: &Lesson<'_>) -> [u8; 32] {
     let Lesson { photos, size, total, seed, threads: _ } = lesson;
     let mut digest = Sha256::new();
     for number in [size.side().get(), size.hidden(), size.code()] {
@@ -75,13 +76,19 @@ fn fingerprint(lesson: &Lesson<'_>) -> [u8; 32] {
     digest.update(total.to_le_bytes());
     digest.update(seed.to_le_bytes());
     digest.update((photos.len() as u64).to_le_bytes());
-    let colours = photos.iter().flat_map(|photo| photo.pixels());
-    colours.for_each(|colour| digest.update(colour.to_bits().to_le_bytes()));
+    let mut bytes = Vec::with_capacity(4 * SLICE);
+    for colours in photos.iter().flat_map(|photo| photo.pixels().chunks(SLICE)) {
+        bytes.clear();
+        colours.iter().for_each(|colour| bytes.extend(colour.to_bits().to_le_bytes()));
+        digest.update(&bytes);
+    }
     digest.finalize().into()
 }
 
 const MAGIC: &[u8; 8] = b"TYARDPOC";
 const FORMAT: u32 = 1;
+/// Numbers that are digested at once.
+const SLICE: usize = 1_024;
 /// The longest checkpoint that is read: 1 GiB.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -100,10 +107,11 @@ mod tests {
         let photos = [0, 1].map(|number| Photo::of(&Person::new(1).photo(number, 32), size.side()));
         let lesson =
             Lesson { photos: &photos, size, total: 2, seed: 1, threads: std::num::NonZeroUsize::MIN };
-        let mut course = Course::begin(&lesson);
+        let mut course = Course::begun(&lesson);
         course.learn(&lesson, &mut Desk::new());
-        write(&path, &lesson, &course).unwrap();
+        write(&path, fingerprint(&lesson), &course).unwrap();
         let bytes = bytes_of(&path).unwrap();
+        let read = |bytes: &[u8], lesson: &Lesson<'_>| read(bytes, lesson, fingerprint(lesson));
         assert_eq!(read(&bytes, &lesson), Ok(course));
         let turned = [photos[1].clone(), photos[0].clone()];
         let wider = Size::new(size.side(), 2, 1).unwrap();

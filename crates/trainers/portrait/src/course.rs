@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use trainyard_trainkit::{Adam, Chance, Scratch, each, narrow, real};
 
 use crate::augment::View;
-use crate::auto::Auto;
+use crate::auto::{Auto, Seen};
 use crate::quality::Measured;
 use crate::{Photo, Size};
 
@@ -32,22 +32,43 @@ pub(crate) struct Lesson<'a> {
 }
 
 impl Course {
-    /// One that has learned nothing but the mean picture.
-    pub(crate) fn begin(lesson: &Lesson<'_>) -> Self {
-        let count = (lesson.photos.len() * 4).clamp(64, 256);
-        let views = lesson.views(FIRST, 0, count, View::drawn);
-        let auto = Auto::new(lesson.size, &views, &mut Chance::new(lesson.seed, WEIGHTS));
+    /// One that has learned nothing but the mean picture, of at least one view of each photo. Before each block of work
+    /// it asks `between` whether to go on.
+    pub(crate) fn begin<E>(
+        lesson: &Lesson<'_>,
+        mut between: impl FnMut() -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let photos = lesson.photos.len();
+        let count = (photos * 4).clamp(FIRST_LEAST, FIRST_MOST).max(photos);
+        let mut seen = Seen::new(3 * lesson.size.side().pixels().pow(2));
+        for first in (0..count).step_by(BATCH) {
+            between()?;
+            let views = lesson.views(FIRST, first as u64, BATCH.min(count - first), View::drawn);
+            views.iter().for_each(|view| seen.see(view));
+        }
+        let auto = Auto::new(lesson.size, &seen, &mut Chance::new(lesson.seed, WEIGHTS));
         let downhill = [&auto.encoder, &auto.decoder].map(|net| Adam::new(net.weights().len()));
-        Self { step: 0, loss: 1.0, loss_mean: 1.0, auto, downhill }
+        Ok(Self { step: 0, loss: 1.0, loss_mean: 1.0, auto, downhill })
+    }
+
+    /// The same without a break.
+    #[cfg(test)]
+    pub(crate) fn begun(lesson: &Lesson<'_>) -> Self {
+        Self::begin(lesson, || Ok::<(), std::convert::Infallible>(())).unwrap()
     }
 
     /// Whether it can go on with the lesson.
     pub(crate) fn fits(&self, lesson: &Lesson<'_>) -> bool {
         let nets = [&self.auto.encoder, &self.auto.decoder];
         let size = lesson.size;
+        let [colours, hidden, code] =
+            [3 * size.side().pixels().pow(2), size.hidden().into(), size.code().into()];
         self.auto.is_sound()
+            && self.loss.is_finite()
+            && self.loss_mean.is_finite()
+            && self.auto.encoder.widths() == [colours, hidden, code]
+            && self.auto.decoder.widths() == [code, hidden, colours]
             && self.auto.side() == size.side().pixels()
-            && self.auto.code_len() == usize::from(size.code())
             && self.step <= lesson.total
             && nets.iter().zip(&self.downhill).all(|(net, adam)| adam.fits(net.weights().len()))
     }
@@ -96,8 +117,8 @@ impl Course {
         let mut units = Vec::with_capacity(BATCH * self.auto.colours());
         views.iter().for_each(|view| self.auto.take(view, &mut units));
         let given_back = self.auto.units(&self.auto.codes(&units));
-        measured.off += crate::auto::apart(&units, &given_back);
-        measured.apart += units.iter().map(|unit| f64::from(*unit) * f64::from(*unit)).sum::<f64>();
+        measured.off += crate::auto::apart(&units, &given_back) * self.auto.unit_squared();
+        measured.apart += views.iter().map(|view| self.auto.apart_in_any_light(view)).sum::<f64>();
     }
 
     /// The code of a photo, and then those of so many views near it.
@@ -210,6 +231,9 @@ fn rate(step: u64, total: u64) -> f64 {
 
 /// Views that are learned from at once: one block of work.
 pub(crate) const BATCH: usize = 32;
+/// Views of all photos that the mean picture is of.
+const FIRST_LEAST: usize = 64;
+const FIRST_MOST: usize = 256;
 const RATE: f64 = 2e-3;
 /// What the newest loss counts in the mean.
 const LOSS_PART: f64 = 0.1;

@@ -61,9 +61,10 @@
 //!   machine; between machines with different ones last bits differ.
 //! - Files of strangers are refused in bounded memory: the length of a file and the size of its picture are looked at
 //!   before a pixel is decoded, and what lies in it beside pixels is bounded too. One photo takes at most
-//!   [`Limits::memory_bytes`] and twice its file; how many are inspected at once is for the caller to bound. A training
-//!   decodes one at a time.
-//! - Who is told to stop does so after one block of work at most: one photo, or one batch of 32 views.
+//!   [`Limits::memory_bytes`], twice its file, and 8 MiB; how many are inspected at once is for the caller to bound. A
+//!   training decodes one at a time.
+//! - Who is told to stop does so after one block of work at most: one photo, one batch of 32 views, or one checkpoint. With
+//!   the usual size a checkpoint has 38 MB, which are digested and written, or read, in one go.
 //! - Whatever was kept can be read for ever, and what is damaged is told from what is whole.
 
 mod augment;

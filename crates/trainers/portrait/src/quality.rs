@@ -1,10 +1,11 @@
 /// How well a model has learned its photos, 0 to 1: the share of what sets pictures of the group apart from its mean
-/// picture that the model gives back.
+/// picture, in whatever light that is shown, that the model gives back.
 ///
-/// It is `1 - Σ|x - x̂|² / Σ|x - m|²`, and 0 where that is less, over views `x` of the photos that were never trained
-/// on: mirrored or not, and shifted, turned, enlarged and lit by chance of their own. `x̂` is what the model makes of
-/// `x`, and `m` the mean picture that it begins from; each sum is over all colours of all pixels. So 0 is no better than
-/// showing the mean picture, and 1 is perfect.
+/// It is `1 - Σ|x - x̂|² / Σ|x - g·m - o|²`, and 0 where that is less, over views `x` of the photos that were never
+/// trained on: mirrored or not, and shifted, turned, enlarged and lit by chance of their own. `x̂` is what the model makes
+/// of `x`, and `m` the mean picture that it begins from, with the gain `g` and the offset `o` that bring it nearest to each
+/// `x`; each sum is over all colours of all pixels. So 0 is no better than showing the mean picture in the right light,
+/// and 1 is perfect. Light alone counts for nothing: who has only learned that has learned nothing of anybody.
 ///
 /// ```
 /// use trainyard_portrait::Quality;
@@ -47,7 +48,7 @@ pub struct NoQuality;
 /// What was measured so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Measured {
-    /// How far the model was off, squared, and how far the mean picture.
+    /// How far the model was off, squared, and how far the mean picture in the light that suits it best.
     pub(crate) off: f64,
     pub(crate) apart: f64,
 }

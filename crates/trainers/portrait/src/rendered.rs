@@ -89,17 +89,19 @@ impl Rendered {
     }
 
     /// Pictures in rows on white, each in a cell as large as the largest of them, with a gap of so many pixels around.
-    /// `None` when there are none, or it would have more than 65,535 pixels a side.
+    /// `None` when there are none, or it would have more than 16,384 pixels a side.
     #[must_use]
     pub fn sheet(rows: &[Vec<Self>], gap: u16) -> Option<Self> {
         let gap = u32::from(gap);
         let all = || rows.iter().flatten();
-        let (cell_width, cell_height) =
-            (all().map(Self::width).max()? + gap, all().map(Self::height).max()? + gap);
+        let (cell_width, cell_height) = (
+            all().map(Self::width).max()?.checked_add(gap)?,
+            all().map(Self::height).max()?.checked_add(gap)?,
+        );
         let columns = u32::try_from(rows.iter().map(Vec::len).max()?).ok()?;
         let width = columns.checked_mul(cell_width)?.checked_add(gap)?;
         let height = u32::try_from(rows.len()).ok()?.checked_mul(cell_height)?.checked_add(gap)?;
-        if width > u32::from(u16::MAX) || height > u32::from(u16::MAX) {
+        if width > SHEET_MAX || height > SHEET_MAX {
             return None;
         }
         let mut sheet = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
@@ -136,3 +138,5 @@ pub(crate) fn byte(colour: f32) -> u8 {
 }
 
 const RESIZED_MAX: u32 = 4_096;
+/// A sheet takes 805 MB at most.
+const SHEET_MAX: u32 = 16_384;

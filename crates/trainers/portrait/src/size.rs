@@ -91,6 +91,19 @@ impl Size {
     pub const fn code(self) -> u16 {
         self.code
     }
+
+    /// The numbers of a picture: three colours a pixel.
+    pub(crate) fn colours(self) -> u64 {
+        let side = u64::from(self.side.get());
+        3 * side * side
+    }
+
+    /// The weights of both nets, those without an input among them.
+    pub(crate) fn weights(self) -> u64 {
+        let (colours, hidden, code) = (self.colours(), u64::from(self.hidden), u64::from(self.code));
+        let layer = |inputs: u64, outputs: u64| (inputs + 1) * outputs;
+        layer(colours, hidden) + layer(hidden, code) + layer(code, hidden) + layer(hidden, colours)
+    }
 }
 
 impl Default for Size {

@@ -213,7 +213,7 @@ fn what_is_no_photo_is_refused_in_words() {
     let no_bound = Limits { least: 0, ..Limits::default() };
     assert!(matches!(desk.inspect_within(&long, &no_bound), Err(Unfit::TooSmall { least: 16, .. })));
 
-    let blank = "the picture shows a single colour, there is nothing to be learned from it";
+    let blank = "the middle of the picture shows a single colour, there is nothing to be learned from it";
     assert_eq!(desk.told(&png(64, 64, ColorType::Rgb8, &[77; 64 * 64 * 3])), blank);
     assert_eq!(desk.told(&Rendered::new(64, 64, vec![200; 64 * 64 * 3]).unwrap().to_jpeg(80)), blank);
     assert_eq!(desk.told(&png(64, 64, ColorType::Rgba8, &[0; 64 * 64 * 4])), blank);
@@ -237,6 +237,136 @@ fn a_file_that_was_cut_off_is_refused_wherever_it_was_cut() {
         let followed = [&bytes[..], b"something else"].concat();
         assert_eq!(desk.inspect(&followed).unwrap().format, format, "what follows is not looked at");
     }
+}
+
+/// The scene of 90 x 64 pixels as other programs write it: with colours of less detail, in several scans, with marks to
+/// restart at, without colour, and in the colours of print.
+const WRITTEN: [(&str, &[u8]); 5] = [
+    ("progressive", include_bytes!("pictures/progressive.jpg")),
+    ("restarts", include_bytes!("pictures/restarts.jpg")),
+    ("half-wide", include_bytes!("pictures/half-wide.jpg")),
+    ("grey-progressive", include_bytes!("pictures/grey-progressive.jpg")),
+    ("cmyk", include_bytes!("pictures/cmyk.jpg")),
+];
+
+#[test]
+fn whole_jpegs_of_all_kinds_are_read() {
+    let desk = Desk::new();
+    let flat: Vec<u8> = scene(90, 64).into_iter().flatten().collect();
+    let expected = Photo::of(&Rendered::new(90, 64, flat).unwrap(), side());
+    let light = |photo: &Photo| -> Vec<f32> {
+        let of = |colours: &[f32]| colours[0] * 0.299 + colours[1] * 0.587 + colours[2] * 0.114;
+        photo.pixels().chunks_exact(3).map(of).collect()
+    };
+    for (kind, bytes) in WRITTEN {
+        let picture = desk.inspect(bytes).unwrap();
+        assert_eq!((picture.width, picture.height), (90, 64), "{kind}");
+        let pairs = light(&desk.photo(bytes)).into_iter().zip(light(&expected));
+        let sum: f32 = pairs.map(|(one, other)| (one - other).abs()).sum();
+        assert!(sum / 1_024.0 < 0.03, "{kind}: {}", sum / 1_024.0);
+    }
+    // Narrow and with nothing in it but one corner, so that a row takes a few bytes.
+    let mut small = vec![90; 33 * 64];
+    small[0] = 255;
+    for quality in [1, 50, 100] {
+        let mut bytes = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+        encoder.write_image(&small, 33, 64, ColorType::L8.into()).unwrap();
+        let inspected = desk.inspect(&bytes);
+        assert!(matches!(inspected, Ok(_) | Err(Unfit::Blank)), "{quality}: {inspected:?}");
+    }
+}
+
+/// What readers commonly fill up with grey.
+#[test]
+fn a_jpeg_that_was_cut_off_and_ended_anew_is_refused() {
+    let desk = Desk::new();
+    let photo = made::Person::new(2).photo(0, 96).to_jpeg(85);
+    let written = WRITTEN.into_iter().chain([("made", &photo[..])]);
+    for (kind, bytes) in written {
+        let scan = bytes.windows(2).position(|window| window == [0xFF, 0xDA]).unwrap() + 14;
+        for percent in [5, 30, 70, 90, 98] {
+            let cut = scan + (bytes.len() - 2 - scan) * percent / 100;
+            let ended = [&bytes[..cut], &[0xFF, 0xD9]].concat();
+            let error = desk.inspect(&ended).unwrap_err();
+            assert!(matches!(error, Unfit::Truncated | Unfit::Damaged), "{kind}, {percent} %: {error}");
+        }
+    }
+}
+
+/// A JPEG with segments that are not needed to decode it, before its first table.
+fn with_segments(bytes: &[u8], segments: &[u8]) -> Vec<u8> {
+    [&bytes[..2], segments, &bytes[2..]].concat()
+}
+
+fn segment(code: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+    [&[0xFF, code], &length[..], body].concat()
+}
+
+#[test]
+fn so_many_segments_are_read_and_none_more() {
+    let desk = Desk::new();
+    let bytes = made::Person::new(2).photo(0, 48).to_jpeg(85);
+    let expected = desk.photo(&bytes);
+    // The header, two tables of steps, the frame, four of codes, and the scan are there as it is; or so.
+    let own = (0..20)
+        .find(|own| desk.inspect(&with_segments(&bytes, &segment(0xFE, b"").repeat(1_001 - own))).is_ok());
+    let own = own.unwrap();
+    assert!((5..15).contains(&own), "{own}");
+    let most = with_segments(&bytes, &segment(0xFE, b"").repeat(1_001 - own));
+    assert_eq!(desk.photo(&most), expected);
+    let more = with_segments(&bytes, &segment(0xFE, b"").repeat(1_002 - own));
+    assert_eq!(desk.told(&more), "the picture is made of more than 1000 segments, the most that are read");
+
+    // What a reader would gather, sort and compare with each that follows.
+    let extended = |at: u32| {
+        let name = &b"http://ns.adobe.com/xmp/extension/\0"[..];
+        let body = [name, &[b'7'; 32], &u32::MAX.to_be_bytes(), &at.to_be_bytes(), b"text"].concat();
+        segment(0xE1, &body)
+    };
+    let gathered = (0..900).flat_map(extended).collect::<Vec<u8>>();
+    assert_eq!(desk.photo(&with_segments(&bytes, &gathered)), expected);
+    let stuffed = with_segments(&bytes, &[0xFF, 0, 0xFE, 0, 2]);
+    assert!(matches!(desk.inspect(&stuffed), Err(Unfit::Damaged)));
+}
+
+#[test]
+fn a_jpeg_whose_colours_come_one_after_the_other_is_held_and_counted() {
+    let desk = Desk::new();
+    let bytes = made::Person::new(2).photo(0, 64).to_jpeg(90);
+    let scan = bytes.windows(2).position(|window| window == [0xFF, 0xDA]).unwrap();
+    let frame = frame(&bytes);
+    // Each of the three colours in a scan of its own, by what the first two scans say.
+    let alone = |id: u8| segment(0xDA, &[1, id, 0, 0, 63, 0]);
+    let ids = [bytes[frame + 10], bytes[frame + 13], bytes[frame + 16]];
+    let scans: Vec<u8> = ids.into_iter().flat_map(|id| [alone(id), vec![0x55; 64]].concat()).collect();
+    let apart = [&bytes[..scan], &scans, &[0xFF, 0xD9]].concat();
+    let limits = Limits { memory_bytes: 64 * 64 * 9 - 1, ..Limits::default() };
+    let error = desk.inspect_within(&apart, &limits).unwrap_err();
+    assert!(matches!(error, Unfit::Memory { needed: 36_864, .. }), "{error}");
+    // With one of them only, it is no whole picture, and is not held.
+    let first = [&bytes[..scan], &alone(ids[0]), &[0x55; 64], &[0xFF, 0xD9]].concat();
+    assert!(matches!(desk.inspect(&first), Err(Unfit::Truncated)));
+    let twice = [&bytes[..scan], &alone(ids[0]), &[0x55; 64], &scans, &[0xFF, 0xD9]].concat();
+    assert!(matches!(desk.inspect(&twice), Err(Unfit::Damaged)));
+}
+
+#[test]
+fn a_png_says_before_or_after_its_pixels_how_it_is_to_be_turned() {
+    let desk = Desk::new();
+    let flat: Vec<u8> = scene(90, 64).into_iter().flatten().collect();
+    let plain = png(90, 64, ColorType::Rgb8, &flat);
+    let turned = &chunks(&[(b"eXIf", exif(6))])[8..];
+    let find = |name: &[u8]| plain.windows(4).position(|window| window == name).unwrap() - 4;
+    let with = |at: usize| [&plain[..at], turned, &plain[at..]].concat();
+    let (before, after) = (with(find(b"IDAT")), with(find(b"IEND")));
+    for bytes in [&before, &after] {
+        let picture = desk.inspect(bytes).unwrap();
+        assert_eq!((picture.width, picture.height), (64, 90));
+    }
+    assert_eq!(desk.photo(&before), desk.photo(&after));
+    assert!(off(&desk.photo(&before), &desk.photo(&plain)) > 0.2);
 }
 
 /// A PNG by its chunks, which need not be true.
@@ -283,17 +413,26 @@ fn a_bomb_is_refused_before_it_goes_off() {
     let error = desk.inspect(&bytes).unwrap_err();
     assert!(matches!(error, Unfit::Memory { needed: 201_326_592, max: 67_108_864, .. }), "{error}");
 
-    // A colour profile that unpacks to 10 MB, over what may lie beside the pixels: it is not unpacked, or the file is
-    // refused.
+    // A colour profile, or a text, that unpacks to 10 MB, over what may lie beside the pixels; and one under it.
     let photo = made::Person::new(2).photo(0, 48).to_png();
-    let profile = [&b"bomb\0\0"[..], &data].concat();
     let at = photo.windows(4).position(|window| window == b"IDAT").unwrap() - 4;
-    let chunk = chunks(&[(b"iCCP", profile)]);
-    let text = chunks(&[(b"zTXt", [&b"bomb\0\0"[..], &data].concat())]);
-    let bombed = [&photo[..at], &chunk[8..], &text[8..], &photo[at..]].concat();
-    match desk.inspect(&bombed) {
-        Ok(picture) => assert_eq!((picture.width, picture.height), (48, 48)),
-        Err(error) => assert!(matches!(error, Unfit::Damaged), "{error}"),
+    for name in [b"iCCP", b"zTXt"] {
+        for (data, is_bomb) in [(&data, true), (&zeros(100), false)] {
+            let chunk = chunks(&[(name, [&b"bomb\0\0"[..], data].concat())]);
+            let told = desk.inspect(&[&photo[..at], &chunk[8..], &photo[at..]].concat());
+            let what = format!("{}, {is_bomb}: {told:?}", name.escape_ascii());
+            match told {
+                Ok(picture) => assert_eq!((picture.width, picture.height), (48, 48), "{what}"),
+                Err(_) => assert!(is_bomb, "{what}"),
+            }
+        }
+    }
+    // And a chunk that is as long as that without being packed.
+    for (length, is_read) in [(9 << 20, false), (1 << 20, true)] {
+        let chunk = chunks(&[(b"tEXt", [&b"Comment\0"[..], &vec![b'a'; length]].concat())]);
+        let told = desk.inspect(&[&photo[..at], &chunk[8..], &photo[at..]].concat());
+        assert_eq!(told.is_ok(), is_read, "{length} bytes: {told:?}");
+        assert!(is_read || matches!(told, Err(Unfit::Damaged)), "{length} bytes: {told:?}");
     }
 }
 
@@ -406,6 +545,10 @@ fn a_sheet_holds_all_pictures() {
     let count = |value: u8| sheet.pixels().iter().filter(|&&pixel| pixel == value).count();
     assert_eq!((count(10), count(20)), (12, 9));
     assert_eq!(Rendered::sheet(&[], 1), None);
+    let wide = Rendered::new(4_096, 1, vec![10; 4_096 * 3]).unwrap();
+    let row = |count| Rendered::sheet(&[vec![wide.clone(); count]], 0);
+    assert_eq!(row(4).unwrap().width(), 16_384);
+    assert_eq!(row(5), None);
     assert_eq!(Rendered::new(2, 2, vec![0; 11]), None);
     assert_eq!(Rendered::new(0, 2, vec![]), None);
 }

@@ -1,7 +1,7 @@
 //! What a candidate goes on from after a crash, and how often it is written.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::Origin;
 use crate::{Dataset, Knobs, Lesson};
-use trainyard_trainkit::{seal, unseal, write_beside};
+use trainyard_trainkit::{unseal, write_sealed};
 
 /// What is in the file. What is borrowed lies in the bytes that it was read from.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -41,8 +41,9 @@ pub(crate) struct Best<L> {
 impl<'a> Saved<'a> {
     /// Writes it: all of it, or nothing.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let content = postcard::to_allocvec(self).map_err(io::Error::other)?;
-        write_beside(path, |to| to.write_all(&seal(MAGIC, FORMAT, &content)))
+        write_sealed(path, MAGIC, FORMAT, |to| {
+            postcard::to_io(self, to).map(|_| ()).map_err(io::Error::other)
+        })
     }
 
     /// Reads it from the bytes of a file, if it is about this algorithm and this lesson.

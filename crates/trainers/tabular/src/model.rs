@@ -4,7 +4,7 @@ mod error;
 mod predict;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::{ModelError, PredictError};
 use crate::lineup::Predictor;
 use crate::{Dataset, Encoding, Lineup, Schema};
-use trainyard_trainkit::{seal, unseal, write_beside};
+use trainyard_trainkit::{unseal, write_sealed};
 
 /// What was learned, ready to predict: also in another process, and after a restart.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ impl Model {
     ) -> Result<(), ModelError> {
         let failed = ModelError::io("write the model");
         let stored = Stored { algorithm, schema: data.schema(), encoding: &**data.encoding(), learned };
-        let written = postcard::to_allocvec(&stored).map_err(io::Error::other).and_then(|content| {
-            write_beside(path, |to| -> io::Result<()> { to.write_all(&seal(MAGIC, FORMAT, &content)) })
+        let written = write_sealed(path, MAGIC, FORMAT, |to| {
+            postcard::to_io(&stored, to).map(|_| ()).map_err(io::Error::other)
         });
         written.map_err(failed)
     }

@@ -28,7 +28,7 @@ fn random(seed: u64) -> Dataset {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn who_is_resumed_goes_on_as_if_never_cut_short(

@@ -17,6 +17,8 @@ pub struct MemoryHost {
     ids: AtomicUsize,
     /// Everything fails from now on.
     pub broken: AtomicBool,
+    /// Whoever asks for an index finds a bug.
+    pub panics: AtomicBool,
     /// It is being shut down.
     pub stopping: AtomicBool,
     /// No model can be adopted.
@@ -98,6 +100,7 @@ impl Host for MemoryHost {
     }
 
     fn resolve(&self, name: &str) -> Result<Option<Resolved>, HostError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "a bug of the host's");
         self.check()?;
         let indexes = self.indexes.lock().unwrap();
         let found = indexes.iter().find(|(_, index)| index.new.name == name);

@@ -35,7 +35,8 @@ pub(crate) struct UploadedAsset {
     /// Whole seconds.
     pub(crate) created_ts: i64,
     pub(crate) url: String,
-    pub(crate) image_key: String,
+    /// Null when it is no image.
+    pub(crate) image_key: Option<String>,
 }
 
 /// How far a look is.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -26,6 +26,48 @@ pub struct MemoryHost {
     pub broken: Arc<AtomicBool>,
     /// Nothing more is taken from now on.
     pub busy: AtomicBool,
+    /// There is no room for another byte from now on.
+    pub full: Arc<AtomicBool>,
+    /// Whoever asks for anything finds a bug.
+    pub panics: AtomicBool,
+    /// Whoever finishes an upload has to wait, or drops one.
+    workshop: Arc<Workshop>,
+    /// Whoever has looked at the looks of a group has to wait, and knows what was there before.
+    gallery: Workshop,
+    /// Whoever writes a piece of a file has to wait.
+    pub desk: Arc<Workshop>,
+    /// When it is not 0: nobody may begin an upload while so many are under way.
+    pub places: AtomicUsize,
+}
+
+/// Where somebody may be held up.
+#[derive(Default)]
+pub struct Workshop {
+    /// How many are at it, and whether they are held up.
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Workshop {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        self.changed.notify_all();
+        state = self.changed.wait_while(state, |(_, held)| *held).unwrap();
+        state.0 -= 1;
+    }
+
+    pub fn hold(&self, held: bool) {
+        self.state.lock().unwrap().1 = held;
+        self.changed.notify_all();
+    }
+
+    /// Whether so many are at it together within this time.
+    pub fn has(&self, so_many: usize, time: Duration) -> bool {
+        let state = self.state.lock().unwrap();
+        let waited = self.changed.wait_timeout_while(state, time, |(at_it, _)| *at_it < so_many);
+        !waited.unwrap().1.timed_out()
+    }
 }
 
 #[derive(Default)]
@@ -57,7 +99,8 @@ impl State {
     }
 
     fn check_images(&self, images: &[AssetId]) -> Result<(), Refused> {
-        match images.iter().find(|image| !self.assets.contains_key(image)) {
+        let is_image = |id| self.assets.get(id).is_some_and(|(asset, _)| asset.media.is_image());
+        match images.iter().find(|image| !is_image(*image)) {
             Some(image) => Err(Refused::NoImage(*image)),
             None => Ok(()),
         }
@@ -81,6 +124,17 @@ impl MemoryHost {
     /// Every look is completed.
     pub fn complete(&self) {
         self.state.lock().unwrap().looks.iter_mut().for_each(|look| look.state = LookState::Completed);
+    }
+
+    /// A group gets so many completed looks, of its first one's image.
+    pub fn fill(&self, group: GroupId, looks: usize) {
+        let mut state = self.state.lock().unwrap();
+        let first = state.looks.iter().find(|look| look.group == group).unwrap().clone();
+        let there = state.looks.iter().filter(|look| look.group == group).count();
+        for _ in there..looks {
+            let id = LookId::new(state.id());
+            state.looks.push(Look { id, state: LookState::Completed, ..first.clone() });
+        }
     }
 
     pub fn file(&self, id: AssetId) -> Option<(Media, Vec<u8>)> {
@@ -113,7 +167,36 @@ impl MemoryHost {
         self.state.lock().unwrap().largest_write
     }
 
+    /// Whoever finishes an upload or gives one up from now on has to wait, or nobody any more.
+    pub fn hold_workshop(&self, held: bool) {
+        self.workshop.hold(held);
+    }
+
+    /// Whether so many uploads are finished or given up together within this time.
+    pub fn works_on(&self, uploads: usize, time: Duration) -> bool {
+        self.workshop.has(uploads, time)
+    }
+
+    /// Whoever looks at looks from now on has to wait afterwards, or nobody any more.
+    pub fn hold_gallery(&self, held: bool) {
+        self.gallery.hold(held);
+    }
+
+    /// Blocks the test until somebody waits there.
+    pub fn wait_for_gallery(&self) {
+        assert!(self.gallery.has(1, Duration::from_secs(60)), "nobody looks at looks");
+    }
+
+    /// Whether a group is deleted within this time.
+    pub fn deletes(&self, time: Duration) -> bool {
+        let state = self.state.lock().unwrap();
+        let waited =
+            self.changed.wait_timeout_while(state, time, |state| !state.asked.contains(&"delete_group"));
+        !waited.unwrap().1.timed_out()
+    }
+
     fn ask(&self, what: &'static str) -> Result<std::sync::MutexGuard<'_, State>, HostError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "a bug of the host's");
         let mut state = self.state.lock().unwrap();
         state.asked.push(what);
         match self.broken.load(Ordering::SeqCst) {
@@ -132,13 +215,21 @@ impl MemoryHost {
 
 impl Host for MemoryHost {
     fn receive(&self, asset: NewAsset) -> Result<Box<dyn Upload>, Refused> {
-        self.ask_to_change("receive")?.open += 1;
+        let mut state = self.ask_to_change("receive")?;
+        let places = self.places.load(Ordering::SeqCst);
+        assert!(places == 0 || state.open < places, "a seat came free before its place");
+        state.open += 1;
+        drop(state);
         self.changed.notify_all();
         Ok(Box::new(Incoming {
             asset,
             state: Arc::clone(&self.state),
             changed: Arc::clone(&self.changed),
             broken: Arc::clone(&self.broken),
+            full: Arc::clone(&self.full),
+            workshop: Arc::clone(&self.workshop),
+            desk: Arc::clone(&self.desk),
+            is_over: false,
             bytes: Vec::new(),
         }))
     }
@@ -181,7 +272,10 @@ impl Host for MemoryHost {
     fn looks(&self, group: GroupId) -> Result<Option<Vec<Look>>, HostError> {
         let state = self.ask("looks")?;
         let looks = state.looks.iter().filter(|look| look.group == group).cloned().collect();
-        Ok(state.group(group).map(|_| looks))
+        let found = state.group(group).map(|_| looks);
+        drop(state);
+        self.gallery.pass();
+        Ok(found)
     }
 
     fn look(&self, id: LookId) -> Result<Option<Look>, HostError> {
@@ -200,6 +294,7 @@ impl Host for MemoryHost {
         let before = state.groups.len();
         state.groups.retain(|(known, ..)| *known != id);
         state.looks.retain(|look| look.group != id);
+        self.changed.notify_all();
         Ok(state.groups.len() < before)
     }
 
@@ -219,14 +314,22 @@ struct Incoming {
     state: Arc<Mutex<State>>,
     changed: Arc<Condvar>,
     broken: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
+    workshop: Arc<Workshop>,
+    desk: Arc<Workshop>,
+    is_over: bool,
     bytes: Vec<u8>,
 }
 
 impl Upload for Incoming {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), HostError> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(HostError::new("a secret cause"));
+            return Err(HostError::new("a secret cause").into());
         }
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Refused::Full);
+        }
+        self.desk.pass();
         let mut state = self.state.lock().unwrap();
         state.largest_write = state.largest_write.max(bytes.len());
         self.bytes.extend_from_slice(bytes);
@@ -234,6 +337,8 @@ impl Upload for Incoming {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Asset, Refused> {
+        self.is_over = true;
+        self.workshop.pass();
         let bytes = std::mem::take(&mut self.bytes);
         let mut state = self.state.lock().unwrap();
         if state.assets.len() >= ASSETS_MAX {
@@ -248,6 +353,9 @@ impl Upload for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
+        if !self.is_over {
+            self.workshop.pass();
+        }
         self.state.lock().unwrap().open -= 1;
         self.changed.notify_all();
     }

@@ -12,43 +12,44 @@ use trainyard_http::{
 use super::{Adapter, Told};
 
 /// Long enough for anything that is going to happen at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// As an embedding service mounts it, beside somebody else who has the rest of `/v1`.
 pub fn serve(adapter: &Adapter) -> RunningServer {
-    let limits = *adapter.settings().limits();
-    let mount = |prefix: &str| Mount::new(prefix, Arc::new(adapter.clone())).unwrap();
     let neighbour = service_fn(async |_: Request| Response::text(StatusCode::OK, "somebody else"));
-    let mounts = Mounts::new()
-        .with(Mount::new("/v1", Arc::new(neighbour)).unwrap())
-        .and_then(|mounts| mounts.with(mount(Adapter::PREFIX).with_body_limit(limits.json_bytes)))
-        .and_then(|mounts| {
-            let assets = mount(Adapter::ASSETS).with_body_limit(limits.upload_bytes);
-            mounts.with(assets.with_body_timeout(limits.upload_time))
-        })
-        .unwrap();
+    let rest = Mounts::new().with(Mount::new("/v1", Arc::new(neighbour)).unwrap()).unwrap();
+    let mounts = adapter.mounts().into_iter().try_fold(rest, Mounts::with).unwrap();
     Server::start(ServerConfig::new("127.0.0.1:0".parse().unwrap()), mounts).unwrap()
 }
 
-pub struct Client(TcpStream);
+/// A connection, for one request.
+pub struct Client {
+    stream: TcpStream,
+    /// What was sent first: a request line.
+    first: Vec<u8>,
+}
 
 impl Client {
     pub fn connect(server: &RunningServer) -> Self {
         let stream = TcpStream::connect(server.local_addr()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self(stream)
+        Self { stream, first: Vec::new() }
     }
 
     /// Sends bytes; whether they were taken.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.0.write_all(bytes.as_ref()).is_ok()
+        let bytes = bytes.as_ref();
+        if self.first.is_empty() {
+            self.first = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default().to_vec();
+        }
+        self.stream.write_all(bytes).is_ok()
     }
 
-    /// The answer to a request that asked for the connection to be closed.
+    /// The answer to a request that asked for the connection to be closed. A 200 has the form of its schema.
     pub fn answer(mut self) -> Told {
         let mut rest = Vec::new();
-        match self.0.read_to_end(&mut rest) {
+        match self.stream.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => panic!("the server did not close: {error}"),
@@ -61,6 +62,12 @@ impl Client {
             let (name, value) = line.split_once(": ").unwrap();
             (name.to_owned(), value.to_owned())
         };
-        Told { status, headers: lines.map(header).collect(), bytes: rest[place + 4..].to_vec() }
+        let told = Told { status, headers: lines.map(header).collect(), bytes: rest[place + 4..].to_vec() };
+        let line = String::from_utf8(self.first).unwrap();
+        let [method, path, _] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line} is no request line")
+        };
+        told.check(&method.parse().unwrap(), path);
+        told
     }
 }

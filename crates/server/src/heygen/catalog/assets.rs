@@ -1,11 +1,11 @@
 //! The records of assets.
 
-use rusqlite::{Row, params};
+use rusqlite::{Params, Row, Transaction, params};
 use trainyard_core::Timestamp;
 use trainyard_heygen::{Asset, AssetId, Media};
 
-use super::{Catalog, NotAdded, count, text};
-use crate::records::{RecordsError, failed, id, stored};
+use super::{Catalog, NotAdded};
+use crate::records::{RecordsError, count, failed, id, stored, text};
 
 /// The name of the file of an asset: which, and of what sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +15,14 @@ pub(crate) struct Stored {
 }
 
 impl Catalog {
-    /// Lets an asset in. Where there are `max` already, the oldest ones that no look shows go, which are handed back;
-    /// when not enough of them can go, it is refused.
-    pub(crate) fn add_asset(&self, asset: &Asset, max: u64) -> Result<Vec<Stored>, NotAdded> {
+    /// Lets an asset in. Where there are `max` already, the oldest ones that no look shows and that came before `settled`
+    /// go, which are handed back; when not enough of them can go, it is refused.
+    pub(crate) fn add_asset(
+        &self,
+        asset: &Asset,
+        max: u64,
+        settled: Timestamp,
+    ) -> Result<Vec<Stored>, NotAdded> {
         let mut writer = self.0.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
         let there = transaction.query_row("SELECT count(*) FROM assets", [], |row| Ok(count(row, 0)));
@@ -26,16 +31,12 @@ impl Catalog {
         if over > 0 {
             let sql = "DELETE FROM assets WHERE serial IN
                 (SELECT serial FROM assets
-                    WHERE NOT EXISTS (SELECT 1 FROM looks WHERE image = assets.id)
+                    WHERE created_ms < ?2 AND NOT EXISTS (SELECT 1 FROM looks WHERE image = assets.id)
                     ORDER BY serial LIMIT ?1)
                 RETURNING id, media";
-            let mut statement = transaction.prepare(sql).map_err(failed("write"))?;
-            let mut rows = statement.query(params![stored(over)]).map_err(failed("write"))?;
-            while let Some(row) = rows.next().map_err(failed("write"))? {
-                gone.push(read_stored(row)?);
-            }
+            gone = removed(&transaction, sql, params![stored(over), settled.as_millis()])?;
             if stored(over) > i64::try_from(gone.len()).unwrap_or(i64::MAX) {
-                return Err(NotAdded::TooMany { what: "images in use", max });
+                return Err(NotAdded::TooMany { what: "assets", max });
             }
         }
         let sql = "INSERT INTO assets (id, media, created_ms) VALUES (?1, ?2, ?3)";
@@ -45,10 +46,22 @@ impl Catalog {
         Ok(gone)
     }
 
+    /// Removes the assets that no look shows and that came before this time, which are handed back.
+    pub(crate) fn sweep_assets(&self, before: Timestamp) -> Result<Vec<Stored>, RecordsError> {
+        let sql = "DELETE FROM assets
+            WHERE created_ms < ?1 AND NOT EXISTS (SELECT 1 FROM looks WHERE image = assets.id)
+            RETURNING id, media";
+        let mut writer = self.0.writer.lock();
+        let transaction = writer.transaction().map_err(failed("write"))?;
+        let gone = removed(&transaction, sql, params![before.as_millis()])?;
+        transaction.commit().map_err(failed("write"))?;
+        Ok(gone)
+    }
+
     /// An asset.
     pub(crate) fn asset(&self, key: AssetId) -> Result<Option<Asset>, RecordsError> {
         let sql = "SELECT id, media, created_ms FROM assets WHERE id = ?1";
-        self.find(sql, params![key.to_string()], |row| {
+        self.0.find(sql, params![key.to_string()], |row| {
             let Stored { id, media } = read_stored(row)?;
             let created_at = Timestamp::from_millis(row.get(2).map_err(failed("read"))?);
             Ok(Asset { id, media, created_at })
@@ -57,8 +70,22 @@ impl Catalog {
 
     /// The files of all assets.
     pub(crate) fn assets(&self) -> Result<Vec<Stored>, RecordsError> {
-        self.all("SELECT id, media FROM assets", [], read_stored)
+        self.0.all("SELECT id, media FROM assets", [], read_stored)
     }
+}
+
+fn removed(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    values: impl Params,
+) -> Result<Vec<Stored>, RecordsError> {
+    let mut statement = transaction.prepare(sql).map_err(failed("write"))?;
+    let mut rows = statement.query(values).map_err(failed("write"))?;
+    let mut gone = Vec::new();
+    while let Some(row) = rows.next().map_err(failed("write"))? {
+        gone.push(read_stored(row)?);
+    }
+    Ok(gone)
 }
 
 fn read_stored(row: &Row<'_>) -> Result<Stored, RecordsError> {
@@ -70,7 +97,11 @@ pub(super) fn read_media(word: &str) -> Result<Media, RecordsError> {
     match word {
         "jpeg" => Ok(Media::Jpeg),
         "png" => Ok(Media::Png),
-        other => Err(RecordsError::Damaged(format!("an image of the sort {other:?}"))),
+        "mp4" => Ok(Media::Mp4),
+        "webm" => Ok(Media::WebM),
+        "mp3" => Ok(Media::Mp3),
+        "wav" => Ok(Media::Wav),
+        other => Err(RecordsError::Damaged(format!("an asset of the sort {other:?}"))),
     }
 }
 
@@ -78,5 +109,9 @@ const fn word(media: Media) -> &'static str {
     match media {
         Media::Jpeg => "jpeg",
         Media::Png => "png",
+        Media::Mp4 => "mp4",
+        Media::WebM => "webm",
+        Media::Mp3 => "mp3",
+        Media::Wav => "wav",
     }
 }

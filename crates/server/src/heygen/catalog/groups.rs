@@ -5,8 +5,8 @@ use trainyard_core::Timestamp;
 use trainyard_heygen::{AssetId, Group, GroupId, NewGroup};
 
 use super::looks::{LookToAdd, insert};
-use super::{Catalog, NotAdded, count, text};
-use crate::records::{RecordsError, failed, id};
+use super::{Catalog, NotAdded};
+use crate::records::{RecordsError, count, failed, id, text};
 
 impl Catalog {
     /// Makes a group with its first look, unless there are `max` groups.
@@ -33,12 +33,12 @@ impl Catalog {
 
     /// All groups, newest first.
     pub(crate) fn groups(&self) -> Result<Vec<Group>, RecordsError> {
-        self.all(&format!("{SELECT} ORDER BY serial DESC"), [], read_group)
+        self.0.all(&format!("{SELECT} ORDER BY serial DESC"), [], read_group)
     }
 
     /// A group.
     pub(crate) fn group(&self, key: GroupId) -> Result<Option<Group>, RecordsError> {
-        self.find(&format!("{SELECT} WHERE id = ?1"), params![key.to_string()], read_group)
+        self.0.find(&format!("{SELECT} WHERE id = ?1"), params![key.to_string()], read_group)
     }
 
     /// Removes a group with its looks; whether there was one.

@@ -6,8 +6,8 @@ use trainyard_heygen::{AssetId, GroupId, Look, LookId, LookState};
 
 use super::assets::read_media;
 use super::groups::looks_in;
-use super::{Catalog, NotAdded, Stored, text};
-use crate::records::{RecordsError, failed, id, reason};
+use super::{Catalog, NotAdded, Stored};
+use crate::records::{RecordsError, failed, id, reason, text};
 
 /// A look to be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Catalog {
         let transaction = writer.transaction().map_err(failed("write"))?;
         let there = looks_in(&transaction, group)?.ok_or(NotAdded::Gone)?;
         if u64::try_from(looks.len()).unwrap_or(u64::MAX).saturating_add(there) > max {
-            return Err(NotAdded::TooMany { what: "looks in the group", max });
+            return Err(NotAdded::TooMany { what: "looks", max });
         }
         looks.iter().try_for_each(|look| insert(&transaction, group, name, at, *look))?;
         transaction.commit().map_err(failed("write"))?;
@@ -47,27 +47,27 @@ impl Catalog {
             return Ok(None);
         }
         let sql = format!("SELECT {COLUMNS} FROM looks WHERE avatar_group = ?1 ORDER BY serial");
-        self.all(&sql, params![group.to_string()], read_look).map(Some)
+        self.0.all(&sql, params![group.to_string()], read_look).map(Some)
     }
 
     /// A look.
     pub(crate) fn look(&self, key: LookId) -> Result<Option<Look>, RecordsError> {
         let sql = format!("SELECT {COLUMNS} FROM looks WHERE id = ?1");
-        self.find(&sql, params![key.to_string()], read_look)
+        self.0.find(&sql, params![key.to_string()], read_look)
     }
 
     /// The image of a look that is yet to be looked at.
     pub(crate) fn pending_image(&self, key: LookId) -> Result<Option<Stored>, RecordsError> {
         let sql = "SELECT assets.id, media FROM looks JOIN assets ON assets.id = image
             WHERE looks.id = ?1 AND state = 'pending'";
-        self.find(sql, params![key.to_string()], |row| image(row, 0))
+        self.0.find(sql, params![key.to_string()], |row| image(row, 0))
     }
 
     /// The looks of a group that can be trained on, oldest first, with their names and images.
     pub(crate) fn usable(&self, group: GroupId) -> Result<Vec<(LookId, String, Stored)>, RecordsError> {
         let sql = "SELECT looks.id, name, assets.id, media FROM looks JOIN assets ON assets.id = image
             WHERE avatar_group = ?1 AND state = 'completed' ORDER BY looks.serial";
-        self.all(sql, params![group.to_string()], |row| {
+        self.0.all(sql, params![group.to_string()], |row| {
             Ok((LookId::new(id("look id", &text(row, 0)?)?), text(row, 1)?, image(row, 2)?))
         })
     }
@@ -79,7 +79,7 @@ impl Catalog {
 
     /// The looks that are yet to be looked at, oldest first, each with the job that does so.
     pub(crate) fn looks_at_work(&self) -> Result<Vec<(LookId, JobId)>, RecordsError> {
-        self.all("SELECT id, job FROM looks WHERE state = 'pending' ORDER BY serial", [], |row| {
+        self.0.all("SELECT id, job FROM looks WHERE state = 'pending' ORDER BY serial", [], |row| {
             let (look, job) = (id("look id", &text(row, 0)?)?, id("job id", &text(row, 1)?)?);
             Ok((LookId::new(look), JobId::new(job)))
         })
@@ -107,9 +107,14 @@ pub(super) fn insert(
 ) -> Result<(), NotAdded> {
     let LookToAdd { id, image, job } = look;
     let is_there = transaction
-        .query_row("SELECT 1 FROM assets WHERE id = ?1", params![image.to_string()], |_| Ok(()))
+        .query_row("SELECT media FROM assets WHERE id = ?1", params![image.to_string()], |row| {
+            Ok(text(row, 0))
+        })
         .optional();
-    is_there.map_err(failed("read"))?.ok_or(NotAdded::NoImage(image))?;
+    let media = is_there.map_err(failed("read"))?.ok_or(NotAdded::NoImage(image))?;
+    if !read_media(&media?)?.is_image() {
+        return Err(NotAdded::NoImage(image));
+    }
     let sql = "INSERT INTO looks (id, avatar_group, name, image, created_ms, state, job)
         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6)";
     let values =

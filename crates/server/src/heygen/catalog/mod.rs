@@ -6,11 +6,11 @@ mod looks;
 
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Params, Row};
-use trainyard_heygen::{AssetId, HostError, Refused};
+use trainyard_heygen::{AssetId, Refused};
 
 pub(crate) use self::assets::Stored;
 pub(crate) use self::looks::LookToAdd;
+use crate::disk::NotKept;
 use crate::records::{Records, RecordsError, failed};
 
 /// Of the tables below; stored as `user_version`.
@@ -24,7 +24,7 @@ const SCHEMA: &str = "
         -- the order in which they came
         serial INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
-        media TEXT NOT NULL CHECK (media IN ('jpeg', 'png')),
+        media TEXT NOT NULL CHECK (media IN ('jpeg', 'png', 'mp4', 'webm', 'mp3', 'wav')),
         created_ms INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE avatar_groups (
@@ -76,7 +76,7 @@ impl From<NotAdded> for Refused {
             NotAdded::Gone => Self::Gone,
             NotAdded::NoImage(id) => Self::NoImage(id),
             NotAdded::TooMany { what, max } => Self::TooMany { what, max },
-            NotAdded::Failed(error) => Self::Failed(HostError::new(error)),
+            NotAdded::Failed(error) => NotKept::from(error).into(),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Catalog {
 
     /// Whether somebody was shown the key that was made here.
     pub(crate) fn is_key_told(&self) -> Result<bool, RecordsError> {
-        let count: i64 = self.one("SELECT count(*) FROM told WHERE what = 'key'", [], |row| {
+        let count: i64 = self.0.one("SELECT count(*) FROM told WHERE what = 'key'", [], |row| {
             row.get(0).map_err(failed("read"))
         })?;
         Ok(count > 0)
@@ -103,56 +103,6 @@ impl Catalog {
         };
         self.0.step(sql, &[]).map(drop)
     }
-
-    /// Every row, read.
-    fn all<T>(
-        &self,
-        sql: &str,
-        values: impl Params,
-        read: impl Fn(&Row<'_>) -> Result<T, RecordsError>,
-    ) -> Result<Vec<T>, RecordsError> {
-        let reader = self.0.reader.lock();
-        let mut statement = reader.prepare_cached(sql).map_err(failed("read"))?;
-        let mut rows = statement.query(values).map_err(failed("read"))?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(failed("read"))? {
-            all.push(read(row)?);
-        }
-        Ok(all)
-    }
-
-    /// The row that there is, read.
-    fn one<T>(
-        &self,
-        sql: &str,
-        values: impl Params,
-        read: impl Fn(&Row<'_>) -> Result<T, RecordsError>,
-    ) -> Result<T, RecordsError> {
-        let none = || RecordsError::Damaged("a count is missing".to_owned());
-        self.find(sql, values, read)?.ok_or_else(none)
-    }
-
-    /// A row, read, if there is one.
-    fn find<T>(
-        &self,
-        sql: &str,
-        values: impl Params,
-        read: impl Fn(&Row<'_>) -> Result<T, RecordsError>,
-    ) -> Result<Option<T>, RecordsError> {
-        let reader = self.0.reader.lock();
-        let mut statement = reader.prepare_cached(sql).map_err(failed("read"))?;
-        let found = statement.query_row(values, |row| Ok(read(row))).optional();
-        found.map_err(failed("read"))?.transpose()
-    }
-}
-
-fn text(row: &Row<'_>, column: usize) -> Result<String, RecordsError> {
-    row.get(column).map_err(failed("read"))
-}
-
-fn count(row: &Row<'_>, column: usize) -> Result<u64, RecordsError> {
-    let number: i64 = row.get(column).map_err(failed("read"))?;
-    u64::try_from(number).map_err(|_| RecordsError::Damaged(format!("the number {number}")))
 }
 
 #[cfg(test)]

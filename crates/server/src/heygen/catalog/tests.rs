@@ -27,6 +27,11 @@ fn at() -> Timestamp {
     Timestamp::from_millis(1_700_000_000_123)
 }
 
+/// After all of them have come.
+fn late() -> Timestamp {
+    Timestamp::from_millis(at().as_millis() + 1)
+}
+
 fn shows(id: u128, of: u128) -> LookToAdd {
     LookToAdd { id: look(id), image: image(of), job: JobId::from_u128(id + 100) }
 }
@@ -43,7 +48,7 @@ fn open(folder: &Path) -> Catalog {
 fn catalog(folder: &Path) -> Catalog {
     let catalog = open(folder);
     for n in [1, 2] {
-        assert_eq!(catalog.add_asset(&asset(n), 9).unwrap(), []);
+        assert_eq!(catalog.add_asset(&asset(n), 9, at()).unwrap(), []);
     }
     catalog
 }
@@ -115,10 +120,32 @@ fn looks_are_added_all_or_none_and_only_of_what_there_is() {
     let second = catalog.add_looks(group(10), "a", at(), &[shows(11, 1), shows(12, 7)], 9).unwrap_err();
     assert!(matches!(second, NotAdded::NoImage(id) if id == image(7)));
     let many = catalog.add_looks(group(10), "a", at(), &[shows(11, 1), shows(12, 2)], 2).unwrap_err();
-    assert!(matches!(many, NotAdded::TooMany { what: "looks in the group", max: 2 }));
+    assert!(matches!(many, NotAdded::TooMany { what: "looks", max: 2 }));
     assert_eq!(names(&catalog, 10).unwrap(), [10]);
     catalog.add_looks(group(10), "a", at(), &[shows(11, 1)], 2).unwrap();
     assert_eq!(names(&catalog, 10).unwrap(), [10, 11]);
+}
+
+#[test]
+fn what_is_no_image_is_kept_and_no_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = catalog(folder.path());
+    catalog.add_group(group(10), &named("Ada", 1), shows(10, 1), 9).unwrap();
+    let kept: Vec<Asset> = [Media::Mp4, Media::WebM, Media::Mp3, Media::Wav]
+        .into_iter()
+        .zip(3..)
+        .map(|(media, n)| Asset { id: image(n), media, created_at: at() })
+        .collect();
+    for (asset, n) in kept.iter().zip(3..) {
+        assert_eq!(catalog.add_asset(asset, 9, late()).unwrap(), []);
+        assert_eq!(catalog.asset(asset.id).unwrap().as_ref(), Some(asset));
+        let no_image = catalog.add_group(group(20), &named("Bea", n), shows(20, n), 9).unwrap_err();
+        assert!(matches!(no_image, NotAdded::NoImage(id) if id == asset.id), "{no_image}");
+        let no_image = catalog.add_looks(group(10), "a", at(), &[shows(11, 2), shows(12, n)], 9).unwrap_err();
+        assert!(matches!(no_image, NotAdded::NoImage(id) if id == asset.id), "{no_image}");
+    }
+    assert_eq!((catalog.groups().unwrap().len(), names(&catalog, 10).unwrap()), (1, vec![10]));
+    assert_eq!(catalog.assets().unwrap().len(), 6);
 }
 
 #[test]
@@ -150,18 +177,50 @@ fn the_oldest_image_that_no_look_shows_makes_room() {
     let gone = |ids: &[u128]| -> Vec<Stored> {
         ids.iter().map(|id| Stored { id: image(*id), media: asset(*id).media }).collect()
     };
-    assert_eq!(catalog.add_asset(&asset(3), 3).unwrap(), []);
-    assert_eq!(catalog.add_asset(&asset(4), 3).unwrap(), gone(&[2]), "1 is older, and in use");
-    assert_eq!(catalog.add_asset(&asset(5), 2).unwrap(), gone(&[3, 4]), "when fewer may be than there are");
+    assert_eq!(catalog.add_asset(&asset(3), 3, late()).unwrap(), []);
+    assert_eq!(catalog.add_asset(&asset(4), 3, late()).unwrap(), gone(&[2]), "1 is older, and in use");
+    assert_eq!(
+        catalog.add_asset(&asset(5), 2, late()).unwrap(),
+        gone(&[3, 4]),
+        "when fewer may be than there are"
+    );
     catalog.add_looks(group(10), "a", at(), &[shows(11, 5)], 9).unwrap();
-    let refused = catalog.add_asset(&asset(6), 2).unwrap_err();
-    assert!(matches!(refused, NotAdded::TooMany { max: 2, .. }), "{refused}");
+    let refused = catalog.add_asset(&asset(6), 2, late()).unwrap_err();
+    assert!(matches!(refused, NotAdded::TooMany { what: "assets", max: 2 }), "{refused}");
     assert_eq!(catalog.assets().unwrap().len(), 2);
     catalog.remove_look(look(10)).unwrap();
-    let refused = catalog.add_asset(&asset(6), 1).unwrap_err();
+    let refused = catalog.add_asset(&asset(6), 1, late()).unwrap_err();
     assert!(matches!(refused, NotAdded::TooMany { max: 1, .. }), "{refused}");
     assert_eq!(catalog.asset(image(1)).unwrap(), Some(asset(1)), "a refusal changes nothing");
-    assert_eq!(catalog.add_asset(&asset(6), 2).unwrap(), gone(&[1]));
+    assert_eq!(catalog.add_asset(&asset(6), 2, late()).unwrap(), gone(&[1]));
+}
+
+#[test]
+fn what_has_just_come_makes_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = catalog(folder.path());
+    let refused = catalog.add_asset(&asset(3), 2, at()).unwrap_err();
+    assert!(matches!(refused, NotAdded::TooMany { max: 2, .. }), "{refused}");
+    let newer = Asset { created_at: late(), ..asset(3) };
+    catalog.add_asset(&newer, 3, at()).unwrap();
+    let refused = catalog.add_asset(&asset(4), 1, late()).unwrap_err();
+    assert!(matches!(refused, NotAdded::TooMany { max: 1, .. }), "of three only two are old: {refused}");
+    assert_eq!(catalog.assets().unwrap().len(), 3);
+    assert_eq!(catalog.add_asset(&asset(4), 2, late()).unwrap().len(), 2);
+    assert_eq!(catalog.asset(image(3)).unwrap(), Some(newer));
+}
+
+#[test]
+fn what_no_look_shows_is_swept_when_it_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = catalog(folder.path());
+    catalog.add_group(group(10), &named("Ada", 1), shows(10, 1), 9).unwrap();
+    assert_eq!(catalog.sweep_assets(at()).unwrap(), [], "not yet");
+    let of = |n| Stored { id: image(n), media: asset(n).media };
+    assert_eq!(catalog.sweep_assets(late()).unwrap(), [of(2)]);
+    assert!(catalog.remove_look(look(10)).unwrap());
+    assert_eq!(catalog.sweep_assets(late()).unwrap(), [of(1)]);
+    assert_eq!(catalog.assets().unwrap(), []);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The records of datasets.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use trainyard_core::{JobId, Timestamp};
 use trainyard_mathfi::{Dataset, DatasetId, DatasetState, NewDataset, Shape, UserId};
 
-use super::{Catalog, CatalogError, failed, id, reason, stored};
+use super::Catalog;
+use crate::records::{RecordsError, count, failed, id, reason, stored, text};
 
 /// Why a dataset was not made.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +15,7 @@ pub(crate) enum DatasetRefused {
     #[error("there are {max} datasets already")]
     TooMany { max: u64 },
     #[error(transparent)]
-    Failed(#[from] CatalogError),
+    Failed(#[from] RecordsError),
 }
 
 /// How many datasets a user may have, and which of them make room for another one.
@@ -42,24 +43,23 @@ impl Catalog {
         let Places { max, stale_before, is_receiving } = *places;
         let NewDataset { owner, name, description, buckets, at } = new;
         let owner = owner.to_string();
-        let mut writer = self.writer.lock();
+        let mut writer = self.0.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
-        let count = |sql, values: &[&dyn rusqlite::ToSql]| {
+        let number = |sql, values: &[&dyn rusqlite::ToSql]| {
             transaction.query_row(sql, values, |row| row.get::<_, i64>(0)).map_err(failed("read"))
         };
-        if count("SELECT count(*) FROM datasets WHERE owner = ?1 AND name = ?2", &[&owner, name])? > 0 {
+        if number("SELECT count(*) FROM datasets WHERE owner = ?1 AND name = ?2", &[&owner, name])? > 0 {
             return Err(DatasetRefused::Taken);
         }
         let mut gone = None;
-        if count("SELECT count(*) FROM datasets WHERE owner = ?1", &[&owner])? >= stored(max) {
+        if number("SELECT count(*) FROM datasets WHERE owner = ?1", &[&owner])? >= stored(max) {
             let sql = "SELECT id FROM datasets WHERE owner = ?1
                 AND (state = 'failed' OR (state = 'pending' AND created_ms < ?2)) ORDER BY serial";
             let mut statement = transaction.prepare_cached(sql).map_err(failed("read"))?;
             let mut rows =
                 statement.query(params![owner, stale_before.as_millis()]).map_err(failed("read"))?;
             while let (None, Some(row)) = (gone, rows.next().map_err(failed("read"))?) {
-                let text: String = row.get(0).map_err(failed("read"))?;
-                let oldest = DatasetId::new(id("dataset id", &text)?);
+                let oldest = self::key(row)?;
                 gone = (!is_receiving(oldest)).then_some(oldest);
             }
             let oldest = gone.ok_or(DatasetRefused::TooMany { max })?;
@@ -75,132 +75,93 @@ impl Catalog {
     }
 
     /// All datasets there are, each with whose it is.
-    pub(crate) fn owners(&self) -> Result<Vec<(DatasetId, UserId)>, CatalogError> {
-        let owners = self.pairs("SELECT id, owner FROM datasets", &[])?;
-        Ok(owners.into_iter().map(|(id, owner)| (DatasetId::new(id), UserId::new(owner))).collect())
+    pub(crate) fn owners(&self) -> Result<Vec<(DatasetId, UserId)>, RecordsError> {
+        self.0.all("SELECT id, owner FROM datasets", [], |row| Ok((key(row)?, owner(row)?)))
     }
 
     /// The datasets of a user that have files.
-    pub(crate) fn datasets_with_files(&self, owner: UserId) -> Result<Vec<DatasetId>, CatalogError> {
-        let sql = "SELECT id, id FROM datasets WHERE owner = ?1 AND state IN ('processing', 'completed')";
-        let with_files = self.pairs(sql, &[&owner.to_string()])?;
-        Ok(with_files.into_iter().map(|(id, _)| DatasetId::new(id)).collect())
+    pub(crate) fn datasets_with_files(&self, owner: UserId) -> Result<Vec<DatasetId>, RecordsError> {
+        let sql = "SELECT id FROM datasets WHERE owner = ?1 AND state IN ('processing', 'completed')";
+        self.0.all(sql, params![owner.to_string()], key)
     }
 
     /// All datasets of a user, newest first.
-    pub(crate) fn datasets(&self, owner: UserId) -> Result<Vec<Dataset>, CatalogError> {
+    pub(crate) fn datasets(&self, owner: UserId) -> Result<Vec<Dataset>, RecordsError> {
         let sql = format!("SELECT {COLUMNS} FROM datasets WHERE owner = ?1 ORDER BY serial DESC");
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare_cached(&sql).map_err(failed("read"))?;
-        let mut rows = statement.query(params![owner.to_string()]).map_err(failed("read"))?;
-        let mut datasets = Vec::new();
-        while let Some(row) = rows.next().map_err(failed("read"))? {
-            datasets.push(dataset(row)?);
-        }
-        Ok(datasets)
+        self.0.all(&sql, params![owner.to_string()], dataset)
     }
 
     /// A dataset.
-    pub(crate) fn dataset(&self, key: DatasetId) -> Result<Option<Dataset>, CatalogError> {
+    pub(crate) fn dataset(&self, key: DatasetId) -> Result<Option<Dataset>, RecordsError> {
         let sql = format!("SELECT {COLUMNS} FROM datasets WHERE id = ?1");
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare_cached(&sql).map_err(failed("read"))?;
-        let found = statement.query_row(params![key.to_string()], |row| Ok(dataset(row))).optional();
-        found.map_err(failed("read"))?.transpose()
+        self.0.find(&sql, params![key.to_string()], dataset)
     }
 
     /// The ids of all datasets that are ready.
-    pub(crate) fn ready(&self) -> Result<Vec<(DatasetId, u64)>, CatalogError> {
+    pub(crate) fn ready(&self) -> Result<Vec<(DatasetId, u64)>, RecordsError> {
         let sql = "SELECT id, memory_mib FROM datasets WHERE state = 'completed'";
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare(sql).map_err(failed("read"))?;
-        let mut rows = statement.query([]).map_err(failed("read"))?;
-        let mut ready = Vec::new();
-        while let Some(row) = rows.next().map_err(failed("read"))? {
-            let text: String = row.get(0).map_err(failed("read"))?;
-            ready.push((DatasetId::new(id("dataset id", &text)?), number(row, 1)?));
-        }
-        Ok(ready)
+        self.0.all(sql, [], |row| Ok((key(row)?, count(row, 1)?)))
     }
 
     /// The datasets whose data is being made ready, oldest first, each with the job that does it.
-    pub(crate) fn datasets_at_work(&self) -> Result<Vec<(DatasetId, JobId)>, CatalogError> {
-        let at_work =
-            self.pairs("SELECT id, job FROM datasets WHERE state = 'processing' ORDER BY serial", &[])?;
-        Ok(at_work.into_iter().map(|(id, job)| (DatasetId::new(id), JobId::new(job))).collect())
+    pub(crate) fn datasets_at_work(&self) -> Result<Vec<(DatasetId, JobId)>, RecordsError> {
+        let sql = "SELECT id, job FROM datasets WHERE state = 'processing' ORDER BY serial";
+        self.0.all(sql, [], |row| Ok((key(row)?, JobId::new(id("job", &text(row, 1)?)?))))
     }
 
     /// The data is there; this job makes it ready. False when it had its data already, or is not there.
-    pub(crate) fn begin_dataset(&self, key: DatasetId, job: JobId) -> Result<bool, CatalogError> {
+    pub(crate) fn begin_dataset(&self, key: DatasetId, job: JobId) -> Result<bool, RecordsError> {
         let sql = "UPDATE datasets SET state = 'processing', job = ?2 WHERE id = ?1 AND state = 'pending'";
-        self.step(sql, params![key.to_string(), job.to_string()])
+        self.0.step(sql, params![key.to_string(), job.to_string()])
     }
 
     /// The data is ready. False when its end was known already.
-    pub(crate) fn complete_dataset(&self, key: DatasetId, shape: Shape) -> Result<bool, CatalogError> {
+    pub(crate) fn complete_dataset(&self, key: DatasetId, shape: Shape) -> Result<bool, RecordsError> {
         let sql = "UPDATE datasets SET state = 'completed', rows = ?2, classes = ?3, memory_mib = ?4
             WHERE id = ?1 AND state = 'processing'";
         let Shape { rows, classes, memory_mib } = shape;
-        self.step(sql, params![key.to_string(), stored(rows), classes, stored(memory_mib)])
+        self.0.step(sql, params![key.to_string(), stored(rows), classes, stored(memory_mib)])
     }
 
     /// The data is of no use. False when its end was known already.
-    pub(crate) fn fail_dataset(&self, key: DatasetId, why: &str) -> Result<bool, CatalogError> {
+    pub(crate) fn fail_dataset(&self, key: DatasetId, why: &str) -> Result<bool, RecordsError> {
         let sql = "UPDATE datasets SET state = 'failed', reason = ?2 WHERE id = ?1 AND state = 'processing'";
-        self.step(sql, params![key.to_string(), reason(why)])
-    }
-
-    /// What is selected: two ids in each row.
-    pub(super) fn pairs(
-        &self,
-        sql: &str,
-        values: &[&dyn rusqlite::ToSql],
-    ) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, CatalogError> {
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare_cached(sql).map_err(failed("read"))?;
-        let mut rows = statement.query(values).map_err(failed("read"))?;
-        let mut pairs = Vec::new();
-        while let Some(row) = rows.next().map_err(failed("read"))? {
-            let text = |column| row.get::<_, String>(column).map_err(failed("read"));
-            pairs.push((id("id", &text(0)?)?, id("id", &text(1)?)?));
-        }
-        Ok(pairs)
-    }
-
-    /// Takes one step of one record, and says whether there was one to take.
-    pub(super) fn step(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<bool, CatalogError> {
-        Ok(self.writer.lock().execute(sql, values).map_err(failed("write"))? == 1)
+        self.0.step(sql, params![key.to_string(), reason(why)])
     }
 }
 
-fn dataset(row: &Row<'_>) -> Result<Dataset, CatalogError> {
-    let text = |column| row.get::<_, String>(column).map_err(failed("read"));
-    let name = text(2)?;
-    let state = match text(6)?.as_str() {
+/// The id in the first column.
+fn key(row: &Row<'_>) -> Result<DatasetId, RecordsError> {
+    Ok(DatasetId::new(id("dataset id", &text(row, 0)?)?))
+}
+
+/// The owner in the second column.
+fn owner(row: &Row<'_>) -> Result<UserId, RecordsError> {
+    Ok(UserId::new(id("owner", &text(row, 1)?)?))
+}
+
+fn dataset(row: &Row<'_>) -> Result<Dataset, RecordsError> {
+    let name = text(row, 2)?;
+    let state = match text(row, 6)?.as_str() {
         "pending" => DatasetState::Pending,
         "processing" => DatasetState::Processing,
         "completed" => DatasetState::Completed(Shape {
-            rows: number(row, 7)?,
+            rows: count(row, 7)?,
             classes: row.get(8).map_err(failed("read"))?,
-            memory_mib: number(row, 9)?,
+            memory_mib: count(row, 9)?,
         }),
-        "failed" => DatasetState::Failed { reason: text(10)? },
-        other => return Err(CatalogError::Damaged(format!("the state {other:?} of {name:?}"))),
+        "failed" => DatasetState::Failed { reason: text(row, 10)? },
+        other => return Err(RecordsError::Damaged(format!("the state {other:?} of {name:?}"))),
     };
     Ok(Dataset {
-        id: DatasetId::new(id("dataset id", &text(0)?)?),
-        owner: UserId::new(id("owner", &text(1)?)?),
+        id: key(row)?,
+        owner: owner(row)?,
         description: row.get(3).map_err(failed("read"))?,
         buckets: row.get(4).map_err(failed("read"))?,
         created_at: Timestamp::from_millis(row.get(5).map_err(failed("read"))?),
         state,
         name,
     })
-}
-
-fn number(row: &Row<'_>, column: usize) -> Result<u64, CatalogError> {
-    let number: i64 = row.get(column).map_err(failed("read"))?;
-    u64::try_from(number).map_err(|_| CatalogError::Damaged(format!("the number {number}")))
 }
 
 #[cfg(test)]

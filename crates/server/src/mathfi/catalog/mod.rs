@@ -6,15 +6,11 @@ mod users;
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
-
-use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode};
-use uuid::Uuid;
 
 pub(crate) use self::datasets::{DatasetRefused, Places};
 pub(crate) use self::predictions::{NewPrediction, PredictionRefused};
 pub(crate) use self::users::{Origin, UserRecord};
+use crate::records::{Records, RecordsError};
 
 /// Of the tables below; stored as `user_version`.
 const FORMAT: i64 = 1;
@@ -66,39 +62,12 @@ const SCHEMA: &str = "
 /// The records of users, datasets and predictions. States only go forward: a step that comes too late, or a second
 /// time, changes nothing, and says so.
 #[derive(Debug)]
-pub(crate) struct Catalog {
-    writer: Mutex<Connection>,
-    /// Another one, so that a look does not wait for somebody else's write to reach the disk.
-    reader: Mutex<Connection>,
-}
-
-/// Why the catalogue cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CatalogError {
-    #[error("could not {operation} the catalogue")]
-    Failed { operation: &'static str, source: rusqlite::Error },
-    #[error("the catalogue has format {0}, which this version does not know")]
-    Format(i64),
-    #[error("the catalogue is damaged: {0}")]
-    Damaged(String),
-    #[error("could not look at what was there before the catalogue")]
-    Before(#[source] io::Error),
-}
-
-impl CatalogError {
-    /// Whether the disk is full, and nothing else is wrong.
-    pub(crate) fn is_full(&self) -> bool {
-        match self {
-            Self::Failed { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            Self::Format(_) | Self::Damaged(_) | Self::Before(_) => false,
-        }
-    }
-}
+pub(crate) struct Catalog(Records);
 
 impl Catalog {
     /// Opens the catalogue; a new one is made when there is none.
     #[cfg(test)]
-    pub(crate) fn open(path: &Path) -> Result<Self, CatalogError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, RecordsError> {
         Self::open_or_make(path, || Ok(()))
     }
 
@@ -106,21 +75,8 @@ impl Catalog {
     pub(crate) fn open_or_make(
         path: &Path,
         before: impl FnOnce() -> io::Result<()>,
-    ) -> Result<Self, CatalogError> {
-        let mut writer = connect(path)?;
-        let transaction = writer.transaction().map_err(failed("open"))?;
-        let format = transaction.pragma_query_value(None, "user_version", |row| row.get(0));
-        match format.map_err(failed("open"))? {
-            FORMAT => {}
-            0 => {
-                before().map_err(CatalogError::Before)?;
-                transaction.execute_batch(SCHEMA).map_err(failed("make"))?;
-                transaction.pragma_update(None, "user_version", FORMAT).map_err(failed("make"))?;
-            }
-            other => return Err(CatalogError::Format(other)),
-        }
-        transaction.commit().map_err(failed("open"))?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(connect(path)?) })
+    ) -> Result<Self, RecordsError> {
+        Records::open_or_make(path, FORMAT, SCHEMA, before).map(Self)
     }
 }
 
@@ -131,66 +87,11 @@ impl Catalog {
         const TABLES: [&str; 2] = ["datasets", "predictions"];
         let rename = |from: &str, to: &str| {
             let sql = format!("ALTER TABLE {from} RENAME TO {to}");
-            self.writer.lock().execute_batch(&sql).expect("it can be renamed");
+            self.0.writer.lock().execute_batch(&sql).expect("it can be renamed");
         };
         TABLES.iter().for_each(|table| rename(table, &format!("{table}_away")));
         let done = work();
         TABLES.iter().for_each(|table| rename(&format!("{table}_away"), table));
         done
-    }
-}
-
-fn connect(path: &Path) -> Result<Connection, CatalogError> {
-    let connection = Connection::open(path).map_err(failed("open"))?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("open"))?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(failed("open"))?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(failed("open"))?;
-    connection.busy_timeout(BUSY_MAX).map_err(failed("open"))?;
-    Ok(connection)
-}
-
-/// A look may come while the log is written back.
-const BUSY_MAX: Duration = Duration::from_secs(10);
-
-fn failed(operation: &'static str) -> impl Fn(rusqlite::Error) -> CatalogError {
-    move |source| CatalogError::Failed { operation, source }
-}
-
-/// Reads an id of any kind.
-fn id(what: &str, text: &str) -> Result<Uuid, CatalogError> {
-    Uuid::try_parse(text).map_err(|_| CatalogError::Damaged(format!("the {what} {text:?} is no id")))
-}
-
-/// A number of rows or the like, as SQLite keeps it.
-fn stored(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A text for people, cut to what is worth keeping.
-fn reason(text: &str) -> &str {
-    &text[..text.floor_char_boundary(REASON_BYTES_MAX)]
-}
-
-const REASON_BYTES_MAX: usize = 1_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_later_format_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("catalog.sqlite");
-        let catalog = Catalog::open(&path).unwrap();
-        catalog.writer.lock().pragma_update(None, "user_version", 2).unwrap();
-        assert!(matches!(Catalog::open(&path), Err(CatalogError::Format(2))));
-    }
-
-    #[test]
-    fn a_reason_is_cut_between_characters() {
-        let long = "ä".repeat(REASON_BYTES_MAX);
-        assert_eq!(reason(&long).len(), REASON_BYTES_MAX);
-        assert_eq!(reason(&format!("x{long}")).len(), REASON_BYTES_MAX - 1);
-        assert_eq!(reason("short"), "short");
     }
 }

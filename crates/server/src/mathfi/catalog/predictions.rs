@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use trainyard_core::{JobId, ModelId};
 use trainyard_mathfi::{Prediction, PredictionId, PredictionState, UserId};
 
-use super::{Catalog, CatalogError, failed, id, reason, stored};
+use super::Catalog;
+use crate::records::{RecordsError, failed, id, reason, stored, text};
 
 /// A prediction to be made.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,7 @@ pub(crate) enum PredictionRefused {
     #[error("{max} predictions are at work already")]
     TooMany { max: u64 },
     #[error(transparent)]
-    Failed(#[from] CatalogError),
+    Failed(#[from] RecordsError),
 }
 
 const COLUMNS: &str = "id, owner, model, state, reason";
@@ -37,7 +38,7 @@ impl Catalog {
     ) -> Result<Option<PredictionId>, PredictionRefused> {
         let NewPrediction { id: key, owner, model, job } = new;
         let owner = owner.to_string();
-        let mut writer = self.writer.lock();
+        let mut writer = self.0.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
         let sql = "SELECT count(*) FROM predictions WHERE owner = ?1";
         let count: i64 =
@@ -63,61 +64,47 @@ impl Catalog {
     }
 
     /// A prediction.
-    pub(crate) fn prediction(&self, key: PredictionId) -> Result<Option<Prediction>, CatalogError> {
+    pub(crate) fn prediction(&self, key: PredictionId) -> Result<Option<Prediction>, RecordsError> {
         let sql = format!("SELECT {COLUMNS} FROM predictions WHERE id = ?1");
-        let reader = self.reader.lock();
-        let mut statement = reader.prepare_cached(&sql).map_err(failed("read"))?;
-        let found = statement.query_row(params![key.to_string()], |row| Ok(prediction(row))).optional();
-        found.map_err(failed("read"))?.transpose()
+        self.0.find(&sql, params![key.to_string()], prediction)
     }
 
     /// The ids of all predictions that have a result.
-    pub(crate) fn results(&self) -> Result<Vec<PredictionId>, CatalogError> {
-        let reader = self.reader.lock();
-        let sql = "SELECT id FROM predictions WHERE state = 'completed'";
-        let mut statement = reader.prepare(sql).map_err(failed("read"))?;
-        let mut rows = statement.query([]).map_err(failed("read"))?;
-        let mut results = Vec::new();
-        while let Some(row) = rows.next().map_err(failed("read"))? {
-            let text: String = row.get(0).map_err(failed("read"))?;
-            results.push(PredictionId::new(id("prediction id", &text)?));
-        }
-        Ok(results)
+    pub(crate) fn results(&self) -> Result<Vec<PredictionId>, RecordsError> {
+        self.0.all("SELECT id FROM predictions WHERE state = 'completed'", [], key)
     }
 
     /// The predictions of a user that have files.
-    pub(crate) fn predictions_with_files(&self, owner: UserId) -> Result<Vec<PredictionId>, CatalogError> {
-        let sql = "SELECT id, id FROM predictions
+    pub(crate) fn predictions_with_files(&self, owner: UserId) -> Result<Vec<PredictionId>, RecordsError> {
+        let sql = "SELECT id FROM predictions
             WHERE owner = ?1 AND state IN ('pending', 'running', 'completed')";
-        let with_files = self.pairs(sql, &[&owner.to_string()])?;
-        Ok(with_files.into_iter().map(|(id, _)| PredictionId::new(id)).collect())
+        self.0.all(sql, params![owner.to_string()], key)
     }
 
     /// The predictions that have not ended, oldest first, each with the job that makes it.
-    pub(crate) fn predictions_at_work(&self) -> Result<Vec<(PredictionId, JobId)>, CatalogError> {
+    pub(crate) fn predictions_at_work(&self) -> Result<Vec<(PredictionId, JobId)>, RecordsError> {
         let sql = "SELECT id, job FROM predictions WHERE state IN ('pending', 'running') ORDER BY serial";
-        let at_work = self.pairs(sql, &[])?;
-        Ok(at_work.into_iter().map(|(id, job)| (PredictionId::new(id), JobId::new(job))).collect())
+        self.0.all(sql, [], |row| Ok((key(row)?, JobId::new(id("job", &text(row, 1)?)?))))
     }
 
     /// It is at work. False when it was already, or has ended.
-    pub(crate) fn start_prediction(&self, key: PredictionId) -> Result<bool, CatalogError> {
+    pub(crate) fn start_prediction(&self, key: PredictionId) -> Result<bool, RecordsError> {
         let sql = "UPDATE predictions SET state = 'running' WHERE id = ?1 AND state = 'pending'";
-        self.step(sql, params![key.to_string()])
+        self.0.step(sql, params![key.to_string()])
     }
 
     /// There is a result. False when its end was known already, or it is gone.
-    pub(crate) fn complete_prediction(&self, key: PredictionId) -> Result<bool, CatalogError> {
+    pub(crate) fn complete_prediction(&self, key: PredictionId) -> Result<bool, RecordsError> {
         self.end_prediction(key, "completed", None)
     }
 
     /// It broke. False as in [`Catalog::complete_prediction`].
-    pub(crate) fn fail_prediction(&self, key: PredictionId, why: &str) -> Result<bool, CatalogError> {
+    pub(crate) fn fail_prediction(&self, key: PredictionId, why: &str) -> Result<bool, RecordsError> {
         self.end_prediction(key, "failed", Some(reason(why)))
     }
 
     /// It took too long. False as in [`Catalog::complete_prediction`].
-    pub(crate) fn time_out_prediction(&self, key: PredictionId) -> Result<bool, CatalogError> {
+    pub(crate) fn time_out_prediction(&self, key: PredictionId) -> Result<bool, RecordsError> {
         self.end_prediction(key, "timed_out", None)
     }
 
@@ -126,28 +113,32 @@ impl Catalog {
         key: PredictionId,
         state: &str,
         why: Option<&str>,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<bool, RecordsError> {
         let sql = "UPDATE predictions SET state = ?2, reason = ?3
             WHERE id = ?1 AND state IN ('pending', 'running')";
-        self.step(sql, params![key.to_string(), state, why])
+        self.0.step(sql, params![key.to_string(), state, why])
     }
 }
 
-fn prediction(row: &Row<'_>) -> Result<Prediction, CatalogError> {
-    let text = |column| row.get::<_, String>(column).map_err(failed("read"));
-    let key = text(0)?;
-    let state = match text(3)?.as_str() {
+/// The id in the first column.
+fn key(row: &Row<'_>) -> Result<PredictionId, RecordsError> {
+    Ok(PredictionId::new(id("prediction id", &text(row, 0)?)?))
+}
+
+fn prediction(row: &Row<'_>) -> Result<Prediction, RecordsError> {
+    let key = key(row)?;
+    let state = match text(row, 3)?.as_str() {
         "pending" => PredictionState::Pending,
         "running" => PredictionState::Running,
         "completed" => PredictionState::Completed,
-        "failed" => PredictionState::Failed { reason: text(4)? },
+        "failed" => PredictionState::Failed { reason: text(row, 4)? },
         "timed_out" => PredictionState::TimedOut,
-        other => return Err(CatalogError::Damaged(format!("the state {other:?} of prediction {key}"))),
+        other => return Err(RecordsError::Damaged(format!("the state {other:?} of prediction {key}"))),
     };
     Ok(Prediction {
-        id: PredictionId::new(id("prediction id", &key)?),
-        owner: UserId::new(id("owner", &text(1)?)?),
-        model: ModelId::new(id("model id", &text(2)?)?),
+        id: key,
+        owner: UserId::new(id("owner", &text(row, 1)?)?),
+        model: ModelId::new(id("model id", &text(row, 2)?)?),
         state,
     })
 }

@@ -4,14 +4,15 @@ mod error;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use trainyard_trainkit::{Chance, narrow, real, seal, unseal, write_beside};
+use trainyard_trainkit::{Chance, at_most, narrow, real, unseal, write_sealed};
 
 pub use self::error::ModelError;
 use crate::auto::Auto;
+use crate::trainer::PHOTOS_MAX;
 use crate::{Photo, Quality, Rendered};
 
 /// The model of a group of photos, ready to render: also in another process, and after a restart.
@@ -71,6 +72,10 @@ struct Stored<A, L> {
     looks: L,
 }
 
+/// As many as a training takes, and none more: an empty one takes far more memory than bytes.
+#[derive(Debug, Deserialize)]
+struct Looks(#[serde(deserialize_with = "at_most::<PHOTOS_MAX, _, _>")] Vec<Look>);
+
 impl Portrait {
     pub(crate) const fn new(quality: Quality, auto: Auto, looks: Vec<Look>) -> Self {
         Self { quality: quality.get(), auto, looks }
@@ -80,8 +85,8 @@ impl Portrait {
     pub(crate) fn save(&self, path: &Path) -> Result<(), ModelError> {
         let Self { quality, auto, looks } = self;
         let stored = Stored { quality: *quality, auto, looks };
-        let written = postcard::to_allocvec(&stored).map_err(io::Error::other).and_then(|content| {
-            write_beside(path, |to| -> io::Result<()> { to.write_all(&seal(MAGIC, FORMAT, &content)) })
+        let written = write_sealed(path, MAGIC, FORMAT, |to| {
+            postcard::to_io(&stored, to).map(|_| ()).map_err(io::Error::other)
         });
         written.map_err(ModelError::io("write the portrait model"))
     }
@@ -115,8 +120,8 @@ impl Portrait {
             Some(Err(format)) => return Err(ModelError::UnknownFormat { format }),
             None => return Err(damaged("its checksum")),
         };
-        let Ok((Stored { quality, auto, looks }, [])) =
-            postcard::take_from_bytes::<Stored<Auto, Vec<Look>>>(content)
+        let Ok((Stored { quality, auto, looks: Looks(looks) }, [])) =
+            postcard::take_from_bytes::<Stored<Auto, Looks>>(content)
         else {
             return Err(damaged("its content"));
         };

@@ -1,7 +1,9 @@
 use std::fs;
+use std::io::Write;
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
+use trainyard_trainkit::seal;
 
 use super::*;
 use crate::auto::apart;
@@ -16,7 +18,7 @@ fn photos(first: u64, count: u64, size: Size) -> Vec<Photo> {
 
 fn trained(photos: &[Photo], size: Size, steps: u64) -> Portrait {
     let lesson = Lesson { photos, size, total: steps, seed: 3, threads: NonZeroUsize::MIN };
-    let mut course = Course::begin(&lesson);
+    let mut course = Course::begun(&lesson);
     let mut desk = Desk::new();
     (0..steps).for_each(|_| course.learn(&lesson, &mut desk));
     let look = |number| Look { label: format!("look {number}"), codes: course.codes(&lesson, number, 8) };
@@ -131,6 +133,23 @@ fn what_is_no_model_is_told_by_its_first_bytes_or_its_length() {
         file.set_len(1 << 40).unwrap();
         assert!(told(Portrait::open(&path)).ends_with("its first bytes, or its length"));
     }
+}
+
+#[test]
+fn no_more_looks_are_read_than_a_training_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let with = |count| {
+        let mut portrait = small();
+        portrait.looks = vec![Look { label: String::new(), codes: vec![0.5, 0.5] }; count];
+        portrait
+    };
+    let most = with(PHOTOS_MAX);
+    most.save(&path).unwrap();
+    assert!(Portrait::open(&path).unwrap() == most);
+    with(PHOTOS_MAX + 1).save(&path).unwrap();
+    let error = Portrait::open(&path).unwrap_err();
+    assert!(matches!(error, ModelError::Damaged { what: "its content" }), "{error}");
 }
 
 proptest! {

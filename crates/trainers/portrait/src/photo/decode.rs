@@ -4,14 +4,18 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder};
+use image::{DynamicImage, GrayImage, ImageDecoder, RgbImage};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 
 use super::jpeg::Survey;
-use super::{Limits, Picture, Unfit};
+use super::{Limits, Picture, Unfit, png};
 
 /// What the content of a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,23 +74,18 @@ pub(super) fn decode(path: &Path, limits: &Limits) -> Result<Decoded, Unfit> {
     let format = Format::of(&bytes).ok_or(Unfit::Format)?;
     let (image, orientation) = match format {
         Format::Png => {
-            let size = png_size(&bytes).ok_or(Unfit::Truncated)?;
-            let is_whole = bytes.windows(PNG_END.len()).any(|window| window == PNG_END);
-            let bounds = bounds(limits, BESIDE_BYTES);
-            let decoder = PngDecoder::with_limits(Cursor::new(&bytes[..]), bounds);
-            let read = decoder.map_err(|error| unfit(&error, limits, size));
-            let read = read.and_then(|decoder| pixels(decoder, 0, limits));
-            if !is_whole && matches!(read, Ok(_) | Err(Unfit::Damaged)) {
+            let read = png_pixels(&bytes, limits);
+            if !png::has_end(&bytes) && matches!(read, Ok(_) | Err(Unfit::Damaged)) {
                 return Err(Unfit::Truncated);
             }
-            read?
+            (read?, png::orientation(&bytes))
         }
         Format::Jpeg => {
             let survey = Survey::of(&bytes)?;
-            fits(survey.size(), limits)?;
-            let decoder = JpegDecoder::new(Cursor::new(&bytes[..]));
-            let decoder = decoder.map_err(|error| unfit(&error, limits, survey.size()))?;
-            pixels(decoder, survey.held_bytes(), limits)?
+            keeps_to(survey.size(), survey.held_bytes(), limits)?;
+            let (picture, orientation) = (survey.picture(), survey.orientation);
+            drop(bytes);
+            (jpeg_pixels(&picture, limits)?, orientation)
         }
     };
     Ok(Decoded { format, image, orientation })
@@ -107,7 +106,7 @@ fn bytes_of(path: &Path, limits: &Limits) -> Result<Vec<u8>, Unfit> {
     if length > max {
         return Err(Unfit::TooLong { max });
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     let file = File::open(path).map_err(failed)?;
     file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(Unfit::Io)?;
     if bytes.is_empty() {
@@ -122,22 +121,49 @@ fn bytes_of(path: &Path, limits: &Limits) -> Result<Vec<u8>, Unfit> {
 }
 
 /// Decodes all of it, once it is known to keep within the limits.
-fn pixels(
-    mut decoder: impl ImageDecoder,
-    held_bytes: u64,
-    limits: &Limits,
-) -> Result<(DynamicImage, Orientation), Unfit> {
-    let (width, height) = decoder.dimensions();
+fn png_pixels(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Unfit> {
+    let size = png::size(bytes).ok_or(Unfit::Truncated)?;
+    let failed = |error: ImageError| unfit(&error, limits, size);
+    let mut decoder =
+        PngDecoder::with_limits(Cursor::new(bytes), bounds(limits, BESIDE_BYTES)).map_err(failed)?;
+    keeps_to(decoder.dimensions(), decoder.total_bytes(), limits)?;
+    decoder.set_limits(bounds(limits, limits.memory_bytes)).map_err(failed)?;
+    DynamicImage::from_decoder(decoder).map_err(failed)
+}
+
+/// Decodes all of a picture that is known to keep within the limits. One that ends before its last pixel is refused, not
+/// filled up.
+fn jpeg_pixels(picture: &[u8], limits: &Limits) -> Result<DynamicImage, Unfit> {
+    let across = usize::try_from(limits.across).unwrap_or(usize::MAX);
+    let options = DecoderOptions::default().set_strict_mode(true);
+    let options = options.set_max_width(across).set_max_height(across);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(picture), options);
+    decoder.decode_headers().map_err(unread)?;
+    let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let colours = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    let mut pixels = vec![0; decoder.output_buffer_size().ok_or(Unfit::Damaged)?];
+    decoder.decode_into(&mut pixels).map_err(unread)?;
+    let (width, height) = decoder.dimensions().ok_or(Unfit::Damaged)?;
+    let [Ok(width), Ok(height)] = [width, height].map(u32::try_from) else { return Err(Unfit::Damaged) };
+    let image = if is_grey {
+        GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
+    };
+    image.ok_or(Unfit::Damaged)
+}
+
+/// In our words what the decoder says of a JPEG.
+fn unread(error: DecodeErrors) -> Unfit {
+    if matches!(error, DecodeErrors::ExhaustedData) { Unfit::Truncated } else { Unfit::Damaged }
+}
+
+/// Whether a picture of this size, which takes so much memory, is within the limits.
+fn keeps_to((width, height): (u32, u32), needed: u64, limits: &Limits) -> Result<(), Unfit> {
     fits((width, height), limits)?;
-    let needed = decoder.total_bytes().saturating_add(held_bytes);
-    if needed > limits.memory_bytes {
-        return Err(Unfit::Memory { width, height, needed, max: limits.memory_bytes });
-    }
-    let failed = |error: &ImageError| unfit(error, limits, (width, height));
-    decoder.set_limits(bounds(limits, limits.memory_bytes)).map_err(|error| failed(&error))?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
-    Ok((image, orientation))
+    let max = limits.memory_bytes;
+    if needed > max { Err(Unfit::Memory { width, height, needed, max }) } else { Ok(()) }
 }
 
 fn fits((width, height): (u32, u32), limits: &Limits) -> Result<(), Unfit> {
@@ -160,7 +186,7 @@ fn bounds(limits: &Limits, bytes: u64) -> image::Limits {
     bounds
 }
 
-/// In our words what the decoder says.
+/// In our words what the decoder says of a PNG.
 fn unfit(error: &ImageError, limits: &Limits, size: (u32, u32)) -> Unfit {
     if let Err(unfit) = fits(size, limits) {
         return unfit;
@@ -176,13 +202,5 @@ fn unfit(error: &ImageError, limits: &Limits, size: (u32, u32)) -> Unfit {
     }
 }
 
-/// What the header of a PNG says, which is always its first chunk.
-fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    Some((number(16)?, number(20)?))
-}
-
-/// The last chunk of a PNG, without the length, which is naught.
-const PNG_END: [u8; 8] = *b"IEND\xAE\x42\x60\x82";
 /// What a PNG may take beside its pixels, for colour profiles and texts.
-const BESIDE_BYTES: u64 = 8 << 20;
+pub(crate) const BESIDE_BYTES: u64 = 8 << 20;

@@ -1,7 +1,7 @@
 /// How large a photo may be. One beyond that is refused before its pixels take any memory.
 ///
-/// It bounds one photo. How many are read at once is for the caller to bound: each takes at most `memory_bytes`, and
-/// twice the length of its file.
+/// It bounds one photo. How many are read at once is for the caller to bound: each takes at most `memory_bytes`,
+/// twice the length of its file, and 8 MiB for what a PNG has beside its pixels and for the rows at work.
 ///
 /// ```
 /// use trainyard_portrait::Limits;

@@ -3,11 +3,13 @@
 mod decode;
 mod jpeg;
 mod limits;
+mod png;
 mod sample;
 mod unfit;
 
 use std::path::Path;
 
+pub(crate) use self::decode::BESIDE_BYTES;
 pub use self::decode::Format;
 pub use self::limits::Limits;
 pub use self::unfit::Unfit;
@@ -28,8 +30,8 @@ pub struct Picture {
 /// Decodes a photo from its first byte to its last, and says what it is.
 ///
 /// A PNG or a JPEG by content, never by name. An animated PNG counts as its first picture; what follows the end of a
-/// picture is not looked at. A photo that shows a single colour, to half a step of 8 bits, is refused: nothing can be
-/// learned from it.
+/// picture is not looked at. A photo whose middle square shows a single colour, to a step of 8 bits, is refused:
+/// nothing can be learned from it.
 ///
 /// ```
 /// use trainyard_portrait::{Format, Limits, Unfit, inspect, made};
@@ -106,7 +108,7 @@ impl Photo {
     }
 }
 
-/// Whether no colour is off its mean by half a step of 8 bits.
+/// Whether no colour of a middle square differs by a step of 8 bits from one place to another.
 fn is_blank(square: &[f32]) -> bool {
     (0..3).all(|colour| {
         let values = || square.iter().skip(colour).step_by(3);

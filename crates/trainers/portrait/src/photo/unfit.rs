@@ -60,8 +60,14 @@ pub enum Unfit {
         /// The most.
         max: u32,
     },
-    /// Nothing can be made out in it.
-    #[error("the picture shows a single colour, there is nothing to be learned from it")]
+    /// It has more marked parts than any real picture: only built to keep its reader busy.
+    #[error("the picture is made of more than {max} segments, the most that are read")]
+    Segments {
+        /// The most.
+        max: u32,
+    },
+    /// Nothing can be made out in the square in its middle.
+    #[error("the middle of the picture shows a single colour, there is nothing to be learned from it")]
     Blank,
     /// There is no such file, or it is none.
     #[error("there is no such file")]

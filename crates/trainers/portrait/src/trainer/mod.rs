@@ -7,7 +7,7 @@ use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 use trainyard_trainkit::{Rhythm, real, told};
 
 use crate::checkpoint;
-use crate::course::{Course, Desk, Lesson};
+use crate::course::{BATCH, Course, Desk, Lesson};
 use crate::model::{Look, Portrait};
 use crate::quality::Measured;
 use crate::{Order, Photo, Quality, Source};
@@ -25,8 +25,8 @@ use crate::{Order, Photo, Quality, Source};
 /// model is as if it had never been cut short, bit by bit. One that does not fit is logged, and it begins anew.
 ///
 /// # Errors
-/// [`TrainError`] when it was told to stop, which it heeds after at most one block of work: one photo, or one batch of
-/// 32 views; when there are no photos, or more than 1,000; when one of them is unfit; when the quality is too low; or
+/// [`TrainError`] when it was told to stop, which it heeds after at most one block of work: one photo, one batch of 32
+/// views, or one checkpoint that is read or written; when there are no photos, or more than 1,000; when one of them is unfit; when the quality is too low; or
 /// when the disk refuses.
 pub fn train_portrait(
     cx: &mut Context,
@@ -34,18 +34,29 @@ pub fn train_portrait(
     photos: &[Source],
     order: &Order,
 ) -> Result<Trained, TrainError> {
-    run(cx, job, photos, order, &|_: &Context| {})
+    run(cx, job, photos, order, &())
 }
 
-/// The same; `block` is called before every block of work.
+/// Who watches a run; in tests only there is somebody.
+trait Watch {
+    /// Before every block of work.
+    fn before_block(&self, _cx: &Context) {}
+
+    /// With every report.
+    fn told(&self, _progress: &Progress) {}
+}
+
+impl Watch for () {}
+
+/// The same, watched.
 fn run(
     cx: &Context,
     job: &JobToTrain,
     sources: &[Source],
     order: &Order,
-    block: &dyn Fn(&Context),
+    watch: &dyn Watch,
 ) -> Result<Trained, TrainError> {
-    let photos = open(cx, sources, order, block)?;
+    let photos = open(cx, sources, order, watch)?;
     let lesson = Lesson {
         photos: &photos,
         size: order.size,
@@ -53,11 +64,10 @@ fn run(
         seed: cx.seed(),
         threads: cx.threads(),
     };
-    block(cx);
-    let mut run = Run::start(cx, lesson, order.rhythm, block);
+    let mut run = Run::start(cx, lesson, order.rhythm, watch)?;
     run.go_on()?;
     run.learn()?;
-    let quality = run.measure(HELD_BACK_BLOCKS)?;
+    let quality = run.measure(held_back_blocks(photos.len()))?;
     run.report(Some(quality))?;
     if quality < order.quality_min {
         return Err(TrainError::failed(too_low(quality, order.quality_min, photos.len())));
@@ -74,7 +84,7 @@ fn open(
     cx: &Context,
     sources: &[Source],
     order: &Order,
-    block: &dyn Fn(&Context),
+    watch: &dyn Watch,
 ) -> Result<Vec<Photo>, TrainError> {
     if sources.is_empty() {
         return Err(TrainError::failed("there are no photos to learn from"));
@@ -87,7 +97,7 @@ fn open(
     }
     let mut photos = Vec::with_capacity(sources.len());
     for source in sources {
-        block(cx);
+        watch.before_block(cx);
         let photo = Photo::open(&source.path, order.size.side(), &order.limits).map_err(|unfit| {
             let reason = format!("the photo of look {:?} cannot be used: {}", source.label(), told(&unfit));
             if unfit.is_io() { TrainError::retry(reason) } else { TrainError::failed(reason) }
@@ -104,9 +114,10 @@ fn open(
 struct Run<'a> {
     cx: &'a Context,
     lesson: Lesson<'a>,
+    fingerprint: [u8; 32],
     course: Course,
     kept: Kept,
-    block: &'a dyn Fn(&Context),
+    watch: &'a dyn Watch,
 }
 
 /// The last checkpoint.
@@ -120,10 +131,27 @@ struct Kept {
 }
 
 impl<'a> Run<'a> {
-    fn start(cx: &'a Context, lesson: Lesson<'a>, rhythm: Rhythm, block: &'a dyn Fn(&Context)) -> Self {
-        let course = resume(cx, &lesson).unwrap_or_else(|| Course::begin(&lesson));
+    fn start(
+        cx: &'a Context,
+        lesson: Lesson<'a>,
+        rhythm: Rhythm,
+        watch: &'a dyn Watch,
+    ) -> Result<Self, TrainError> {
+        watch.before_block(cx);
+        let fingerprint = checkpoint::fingerprint(&lesson);
+        let between = || match cx.stop_reason() {
+            None | Some(Stop::TargetReached) => {
+                watch.before_block(cx);
+                Ok(())
+            }
+            Some(stop) => Err(cut_short(stop)),
+        };
+        let course = match resume(cx, &lesson, fingerprint) {
+            Some(course) => course,
+            None => Course::begin(&lesson, between)?,
+        };
         let kept = Kept { rhythm, step: course.step, file: None, at: Instant::now(), cost: Duration::ZERO };
-        Self { cx, lesson, course, kept, block }
+        Ok(Self { cx, lesson, fingerprint, course, kept, watch })
     }
 
     /// All steps that are left.
@@ -131,7 +159,7 @@ impl<'a> Run<'a> {
         let mut desk = Desk::new();
         let total = self.lesson.total;
         while self.course.step < total {
-            (self.block)(self.cx);
+            self.watch.before_block(self.cx);
             self.course.learn(&self.lesson, &mut desk);
             if !self.course.loss.is_finite() {
                 return Err(TrainError::failed("the training diverged"));
@@ -153,7 +181,7 @@ impl<'a> Run<'a> {
     fn measure(&mut self, blocks: u64) -> Result<Quality, TrainError> {
         let mut measured = Measured::default();
         for number in 0..blocks {
-            (self.block)(self.cx);
+            self.watch.before_block(self.cx);
             self.course.measure(&self.lesson, number, &mut measured);
             self.go_on()?;
         }
@@ -167,6 +195,7 @@ impl<'a> Run<'a> {
         if let Some(quality) = quality {
             progress = progress.with_performance(quality.get())?;
         }
+        self.watch.told(&progress);
         let _ = self.cx.report(progress); // what it answers is asked for next
         self.go_on()
     }
@@ -206,7 +235,7 @@ impl Run<'_> {
         let begun = Instant::now();
         let name = format!("state-{step}");
         let dir = self.cx.dir()?;
-        checkpoint::write(&dir.join(&name), &self.lesson, &self.course)?;
+        checkpoint::write(&dir.join(&name), self.fingerprint, &self.course)?;
         self.cx.checkpoint(&name, step)?;
         if let Some(old) = self.kept.file.replace(name) {
             checkpoint::forget(&dir.join(old));
@@ -221,7 +250,7 @@ impl Run<'_> {
     fn hand_over(mut self, sources: &[Source], quality: Quality) -> Result<Trained, TrainError> {
         let mut looks = Vec::with_capacity(sources.len());
         for (number, source) in sources.iter().enumerate() {
-            (self.block)(self.cx);
+            self.watch.before_block(self.cx);
             let codes = self.course.codes(&self.lesson, number, NEARBY);
             looks.push(Look { label: source.label().to_owned(), codes });
             self.go_on()?;
@@ -238,13 +267,19 @@ impl Run<'_> {
 }
 
 /// The course that an earlier attempt has left; `None` to begin anew.
-fn resume(cx: &Context, lesson: &Lesson<'_>) -> Option<Course> {
+fn resume(cx: &Context, lesson: &Lesson<'_>, fingerprint: [u8; 32]) -> Option<Course> {
     let path = cx.resume_path()?;
     let read = checkpoint::bytes_of(&path).map_err(|error| error.to_string());
-    let resumed = read.and_then(|bytes| checkpoint::read(&bytes, lesson).map_err(|error| error.to_string()));
+    let resumed = read
+        .and_then(|bytes| checkpoint::read(&bytes, lesson, fingerprint).map_err(|error| error.to_string()));
     resumed
         .inspect_err(|error| tracing::warn!(error, "a checkpoint is of no use; the training begins anew"))
         .ok()
+}
+
+/// Blocks of held-back views that the quality at the end is measured by: at least one view of each photo.
+fn held_back_blocks(photos: usize) -> u64 {
+    HELD_BACK_BLOCKS.max(photos.div_ceil(BATCH) as u64)
 }
 
 /// What to return when it was told to stop.
@@ -257,7 +292,7 @@ fn too_low(quality: Quality, least: Quality, photos: usize) -> String {
     let what = if photos == 1 { "the photo was" } else { "the photos were" };
     // So that it never looks as if it were enough.
     let shown = (quality.get() * 100.0).floor() / 100.0;
-    let needed = (least.get() * 100.0).ceil() / 100.0;
+    let needed = (least.get() * 100.0 - 1e-9).ceil() / 100.0;
     format!(
         "{what} learned with a quality of {shown:.2}, at least {needed:.2} is needed; clear photos of one person in \
          even light work best"
@@ -265,8 +300,8 @@ fn too_low(quality: Quality, least: Quality, photos: usize) -> String {
 }
 
 const MODEL: &str = "model.portrait";
-const PHOTOS_MAX: usize = 1_000;
-/// Blocks of held-back views that the quality at the end is measured by.
+pub(crate) const PHOTOS_MAX: usize = 1_000;
+/// Blocks of held-back views that the quality at the end is measured by, where there are few photos.
 const HELD_BACK_BLOCKS: u64 = 4;
 /// How often the quality is measured, on one block, while it learns; and once at the end.
 const PROBES: u64 = 8;

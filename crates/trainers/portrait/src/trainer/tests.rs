@@ -1,7 +1,7 @@
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use trainyard_core::port::Change;
 use trainyard_core::{Class, JobId, Kind, Outcome, QueueName, Reason, Subject, Submission};
@@ -15,9 +15,12 @@ use crate::{Side, Size, Variation};
 const SECONDS: Duration = Duration::from_secs(60);
 const PHOTOS: u64 = 2;
 const STEPS: u64 = 4;
+/// 64 views.
+const FIRST_BLOCKS: u64 = 2;
 
-/// Blocks of a whole run: photos, the mean picture, steps with a probe after each but the last, the quality, looks.
-const BLOCKS: u64 = PHOTOS + 1 + STEPS + (STEPS - 1) + HELD_BACK_BLOCKS + PHOTOS;
+/// Blocks of a whole run: photos, a checkpoint, the mean picture, steps with a probe after each but the last, the
+/// quality, looks.
+const BLOCKS: u64 = PHOTOS + 1 + FIRST_BLOCKS + STEPS + (STEPS - 1) + HELD_BACK_BLOCKS + PHOTOS;
 
 fn sources(folder: &Path) -> Vec<Source> {
     let write = |number: u64| {
@@ -40,21 +43,36 @@ struct Gate {
     shut_at: AtomicU64,
     blocks: AtomicU64,
     told: Sender<()>,
+    reports: Mutex<Vec<Progress>>,
 }
 
 impl Gate {
     fn new(shut_at: u64) -> (Arc<Self>, Receiver<()>) {
         let (told, is_told) = channel();
-        (Arc::new(Self { shut_at: AtomicU64::new(shut_at), blocks: AtomicU64::new(0), told }), is_told)
+        (
+            Arc::new(Self {
+                shut_at: AtomicU64::new(shut_at),
+                blocks: AtomicU64::new(0),
+                told,
+                reports: Mutex::default(),
+            }),
+            is_told,
+        )
     }
+}
 
-    fn pass(&self, cx: &Context) {
+impl Watch for Gate {
+    fn before_block(&self, cx: &Context) {
         if self.blocks.fetch_add(1, Ordering::AcqRel) == self.shut_at.load(Ordering::Acquire) {
             self.told.send(()).expect("the test listens");
             while !cx.should_stop() {
                 std::thread::yield_now();
             }
         }
+    }
+
+    fn told(&self, progress: &Progress) {
+        self.reports.lock().unwrap().push(progress.clone());
     }
 }
 
@@ -66,8 +84,7 @@ fn open(
     gate: &Arc<Gate>,
 ) -> Trainyard {
     let (sources, gate) = (sources.to_vec(), Arc::clone(gate));
-    let trainer =
-        move |cx: &mut Context, job: &JobToTrain| run(cx, job, &sources, &order, &|cx| gate.pass(cx));
+    let trainer = move |cx: &mut Context, job: &JobToTrain| run(cx, job, &sources, &order, &*gate);
     let builder = Trainyard::builder(folder).journal(journal).report_every(Duration::ZERO);
     builder.trainer(Kind::new("portrait").unwrap(), trainer).start().unwrap().0
 }
@@ -179,7 +196,7 @@ fn a_training_that_was_cut_short_ends_as_if_it_were_not() {
         let resumed = yard.job(job).unwrap();
         assert_eq!(resumed.attempts.get(), 2);
         let done = gate.blocks.load(Ordering::Acquire);
-        if deadline == SECONDS && shut_at > PHOTOS + 1 {
+        if deadline == SECONDS && shut_at > PHOTOS + FIRST_BLOCKS + 1 {
             assert!(done < BLOCKS, "cut short before block {shut_at} it has learned nothing anew: {done}");
         }
         yard.shutdown(SECONDS).wait().unwrap();
@@ -250,4 +267,73 @@ fn a_photo_that_cannot_be_used_fails_with_the_name_of_its_look() {
     assert_eq!(failure(&[], order()), "there are no photos to learn from");
     let many = vec![sources[0].clone(); PHOTOS_MAX + 1];
     assert_eq!(failure(&many, order()), "there are 1001 photos, at most 1000 can be learned from");
+}
+
+/// What fails a run with the usual demands: there is nothing of anybody to be learned from it but light.
+#[test]
+fn what_shows_nobody_is_not_handed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut chance = trainyard_trainkit::Chance::new(5, 0);
+    let mut noise = |side: u32, least: u8, steps: usize| {
+        let pixels = (0..side * side * 3).map(|_| least + u8::try_from(chance.below(steps)).unwrap());
+        crate::Rendered::new(side, side, pixels.collect()).unwrap()
+    };
+    for (what, picture) in [("noise", noise(512, 0, 256)), ("a wall", noise(128, 126, 5))] {
+        let path = folder.path().join(what);
+        std::fs::write(&path, picture.to_png()).unwrap();
+        let told = failure(&[Source::new(path, what)], Order::new());
+        assert!(told.starts_with("the photo was learned with a quality of 0."), "{what}: {told}");
+        let quality: f64 = told["the photo was learned with a quality of ".len()..][..4].parse().unwrap();
+        assert!(quality < 0.2, "{what}: {told}");
+        assert!(told.contains(", at least 0.65 is needed"), "{what}: {told}");
+    }
+}
+
+#[test]
+fn every_photo_counts_for_the_quality() {
+    for (photos, blocks) in [(1, 4), (128, 4), (129, 5), (PHOTOS_MAX, 32)] {
+        assert_eq!(held_back_blocks(photos), blocks, "{photos} photos");
+    }
+}
+
+#[test]
+fn what_is_needed_is_told_as_it_was_asked() {
+    for percent in 1..=100_u32 {
+        let least = f64::from(percent) / 100.0;
+        let told = too_low(Quality::new(least - 0.001).unwrap(), Quality::new(least).unwrap(), 1);
+        assert!(told.contains(&format!("at least {least:.2} is needed")), "{percent}: {told}");
+        assert!(
+            told.contains(&format!("quality of {:.2},", f64::from(percent - 1) / 100.0)),
+            "{percent}: {told}"
+        );
+    }
+}
+
+#[test]
+fn every_step_is_told_with_its_loss_and_now_and_then_the_quality() {
+    const TOTAL: u64 = 64;
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources(folder.path());
+    let order = Order::new().with_size(Size::SMALL).with_steps(TOTAL.try_into().unwrap());
+    let order = order.with_quality_min(Quality::ZERO);
+    let (gate, _is_told) = Gate::new(u64::MAX);
+    let yard = open(&folder.path().join("data"), MemoryJournal::new(), &sources, order, &gate);
+    let job = yard.submit(submission()).wait().unwrap().job;
+    let outcome = yard.finished(job).wait().unwrap();
+    let (_, figures) = model(&yard, &outcome);
+    yard.shutdown(SECONDS).wait().unwrap();
+    let told = gate.reports.lock().unwrap();
+    let steps: Vec<u64> = told.iter().map(|progress| progress.step).collect();
+    assert_eq!(steps, (1..=TOTAL).chain([TOTAL]).collect::<Vec<_>>(), "and the quality at the end");
+    assert!(told.iter().all(|progress| progress.total == TOTAL));
+    let losses: Vec<f64> = told.iter().map(|progress| progress.loss.unwrap().get()).collect();
+    assert!(losses[0] > 0.8 && *losses.last().unwrap() < losses[0] / 2.0, "{losses:?}");
+    let qualities = told.iter().filter_map(|progress| Some((progress.step, progress.performance?.get())));
+    let (at, qualities): (Vec<u64>, Vec<f64>) = qualities.unzip();
+    assert_eq!(at, (1..=8).map(|part| part * TOTAL / 8).collect::<Vec<_>>());
+    let quality = figures.iter().find(|(name, _)| name == "quality").unwrap().1;
+    assert_eq!(*qualities.last().unwrap(), quality);
+    assert!(quality > qualities[0], "{qualities:?}");
+    let phases: Vec<&str> = told.iter().map(|progress| progress.phase.as_ref().unwrap().as_str()).collect();
+    assert!(phases[..63].iter().all(|phase| *phase == "learning") && phases[63..] == ["done", "done"]);
 }

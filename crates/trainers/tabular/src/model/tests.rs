@@ -4,6 +4,7 @@ use std::io::Write;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use trainyard_trainkit::seal;
 
 use super::*;
 use crate::{LearnError, Learner, Lesson, Limits, PredictError, Rows, Shares, Step, made, prepare};

@@ -78,7 +78,8 @@ impl Life {
         let backoff = trainyard_core::Backoff::new(Duration::ZERO, Duration::ZERO);
         let retry = trainyard_core::RetryPolicy { retries_max: 5, backoff };
         let config = MathFiConfig { users, retry, ..MathFiConfig::new() };
-        let books = Arc::new(Books::open(&folder.join("mathfi"), &config, 1_000).unwrap().0);
+        let books =
+            Arc::new(Books::open(&folder.join("mathfi"), &config, 1_000, Disk::new(folder, 0)).unwrap().0);
         let path = folder.join(format!("yard-{journal}.sqlite"));
         let (journal, _) = SqliteJournal::open(path, &SqliteOptions::new()).unwrap();
         let (noting, endings) = (Arc::clone(&books), Arc::clone(endings));
