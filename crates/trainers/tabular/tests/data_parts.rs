@@ -83,6 +83,16 @@ proptest! {
     }
 
     #[test]
+    fn few_rows_are_shared_as_fairly_as_many(count in 3..9_usize, validation in 1..60_u8, test in 0..39_u8) {
+        let desk = numbered(&[count, count]);
+        let [_, validation_rows, test_rows] = parts(&desk.open(Shares::percent(validation, test).unwrap(), 0));
+        for (rows, percent) in [(validation_rows, validation), (test_rows, test)] {
+            let (size, fair) = (rows.get(&0).map_or(0, Vec::len), count as f64 * f64::from(percent) / 100.0);
+            prop_assert!((size as f64 - fair).abs() <= 1.0, "{} of {} for {} %", size, count, percent);
+        }
+    }
+
+    #[test]
     fn accuracy_is_the_mean_of_recalls(
         (classes, answers) in (2..6_u16).prop_flat_map(|classes| {
             (Just(classes), prop::collection::vec((0..classes, 0..classes + 1), 1..80))

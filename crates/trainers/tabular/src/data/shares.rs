@@ -60,9 +60,12 @@ impl Shares {
             ((count * u64::from(percent) + 50) / 100).max(least)
         };
         let [mut validation, mut test] = [share(self.validation), share(self.test)];
-        // rounded up, they may leave nothing
+        // Rounded up, they may leave nothing: whoever has more above its share gives one back, but not its last.
+        let fair = |percent: u8| count * u64::from(percent);
         while validation + test >= count {
-            if validation >= test { validation -= 1 } else { test -= 1 }
+            let validation_has_more =
+                validation * 100 + fair(self.test) >= test * 100 + fair(self.validation);
+            if test <= 1 || validation > 1 && validation_has_more { validation -= 1 } else { test -= 1 }
         }
         [validation, test]
     }
