@@ -69,6 +69,6 @@ pub use crate::routes::{Found, Params, RouteError, Routes};
 pub use crate::server::{RunningServer, Server, ServerConfig, Shutdown, StartError};
 pub use crate::service::{Answer, Service, ServiceFn, service_fn};
 pub use crate::stream::{ByteSender, SendError};
-pub use crate::task::{Seat, Seats, block_on, blocking, blocking_later, timeout};
+pub use crate::task::{DropLater, Seat, Seats, block_on, blocking, blocking_later, timeout};
 #[cfg(feature = "tower")]
 pub use crate::tower::{Tower, TowerBody};

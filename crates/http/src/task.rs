@@ -1,3 +1,4 @@
+use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,57 @@ pub fn blocking_later(work: impl FnOnce() + Send + 'static) {
         Err(_) => work(),
     }
 }
+
+/// Something whose end may block, such as a file that is removed: dropped, it is dropped as [`blocking_later`] does work.
+///
+/// ```
+/// use trainyard_http::DropLater;
+///
+/// let mut words = DropLater::new(vec!["one"]);
+/// words.push("two");
+/// assert_eq!(words.into_inner(), ["one", "two"]);
+/// ```
+#[derive(Debug)]
+pub struct DropLater<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> DropLater<T> {
+    /// Takes it in.
+    #[must_use]
+    pub const fn new(what: T) -> Self {
+        Self(Some(what))
+    }
+
+    /// Takes it out again, to be dropped as anything else is.
+    #[expect(clippy::missing_panics_doc, reason = "it is there until it is taken out, which ends this")]
+    #[must_use]
+    pub fn into_inner(mut self) -> T {
+        self.0.take().expect(THERE)
+    }
+}
+
+impl<T: Send + 'static> Deref for DropLater<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(THERE)
+    }
+}
+
+impl<T: Send + 'static> DerefMut for DropLater<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(THERE)
+    }
+}
+
+impl<T: Send + 'static> Drop for DropLater<T> {
+    fn drop(&mut self) {
+        if let Some(what) = self.0.take() {
+            blocking_later(move || drop(what));
+        }
+    }
+}
+
+const THERE: &str = "it is there until it is taken out";
 
 /// Waits for `future`, but no longer than `limit`; `None` when the time is over.
 ///
@@ -128,6 +180,23 @@ mod tests {
         assert_ne!(done.recv().unwrap(), here);
         blocking_later(note());
         assert_eq!(done.recv().unwrap(), here);
+    }
+
+    #[test]
+    fn what_is_dropped_later_is_dropped_elsewhere_unless_it_was_taken_out() {
+        struct Told(std::sync::mpsc::Sender<std::thread::ThreadId>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                self.0.send(std::thread::current().id()).unwrap();
+            }
+        }
+        let (sender, dropped) = std::sync::mpsc::channel();
+        let here = std::thread::current().id();
+        block_on(async { drop(DropLater::new(Told(sender.clone()))) });
+        assert_ne!(dropped.recv().unwrap(), here);
+        block_on(async { drop(DropLater::new(Told(sender)).into_inner()) });
+        assert_eq!(dropped.recv().unwrap(), here);
+        assert!(dropped.recv().is_err(), "each is dropped once");
     }
 
     #[test]

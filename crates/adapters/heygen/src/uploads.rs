@@ -1,7 +1,7 @@
 //! Files on their way in, piece by piece.
 
 use trainyard_core::port::Handle;
-use trainyard_http::{Body, Request, Response, Seat, Seats, StatusCode, blocking, blocking_later};
+use trainyard_http::{Body, DropLater, Request, Response, Seat, Seats, StatusCode, blocking};
 
 use crate::fault::Fault;
 use crate::host::{Asset, Host, NewAsset, Refused, Upload};
@@ -28,7 +28,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
             edge.is_going()?;
             let asset = NewAsset { media, at: edge.handle.now() };
             let upload = edge.host.receive(asset).map_err(|refused| unkept(&refused))?;
-            Ok(Seated(Some((upload, seat))))
+            Ok(Seated::new((upload, seat)))
         });
         let asset = incoming.pour(upload.await?, &self.edge.finishing).await?;
         Ok(Response::json(StatusCode::OK, &self.edge.uploaded(asset)?))
@@ -58,32 +58,7 @@ fn check_type(content_type: &str) -> Result<(), Fault> {
 }
 
 /// An upload and its seat. Dropped, the upload is given up where that may block, and the seat is free after that.
-struct Seated(Option<(Box<dyn Upload>, Seat)>);
-
-impl Seated {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let (upload, _) = self.0.as_mut().expect("it is there until it is finished");
-        upload.write(bytes)
-    }
-
-    fn finish(mut self) -> Result<Asset, Refused> {
-        let (upload, seat) = self.0.take().expect("it is there until it is finished");
-        let finished = upload.finish();
-        drop(seat);
-        finished
-    }
-}
-
-impl Drop for Seated {
-    fn drop(&mut self) {
-        if let Some((upload, seat)) = self.0.take() {
-            blocking_later(move || {
-                drop(upload);
-                drop(seat);
-            });
-        }
-    }
-}
+type Seated = DropLater<(Box<dyn Upload>, Seat)>;
 
 /// Also when it is the host that has no place for another one.
 const TOO_MANY: Fault = Fault::TooMuch("Too many uploads at once");
@@ -128,7 +103,7 @@ impl Incoming {
             let more = self.hold(HELD_BYTES).await?;
             let mut held = std::mem::take(&mut self.held);
             let (kept, emptied, written) = blocking(move || {
-                let written = if held.is_empty() { Ok(()) } else { upload.write(&held) };
+                let written = if held.is_empty() { Ok(()) } else { upload.0.write(&held) };
                 held.clear();
                 (upload, held, written)
             })
@@ -142,6 +117,7 @@ impl Incoming {
         // That may take long, and others have short work for the same threads.
         let seat = finishing.take().await;
         let finish = move || {
+            let (upload, _upload_seat) = upload.into_inner();
             let finished = upload.finish();
             drop(seat);
             finished

@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use trainyard_http::{Body, Multipart, MultipartLimits, Request, Seats, blocking, blocking_later};
+use trainyard_http::{Body, DropLater, Multipart, MultipartLimits, Request, Seats, blocking};
 
 use crate::fault::Fault;
-use crate::host::{Refused, Upload};
+use crate::host::Upload;
 use crate::map;
 use crate::seats::UploadSeat;
 use crate::service::{essence, plain};
@@ -88,36 +88,7 @@ async fn pour_file<T: Send + 'static>(form: &mut Multipart, intake: &mut Intake<
 }
 
 /// An upload and its seat. Dropped, the upload is given up where that may block, and the seat is free after that.
-pub(crate) struct Seated<T: 'static>(Option<(Box<dyn Upload<T>>, UploadSeat)>);
-
-impl<T> Seated<T> {
-    pub(crate) fn new(upload: Box<dyn Upload<T>>, seat: UploadSeat) -> Self {
-        Self(Some((upload, seat)))
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let (upload, _) = self.0.as_mut().expect("it is there until it is finished");
-        upload.write(bytes)
-    }
-
-    fn finish(mut self) -> Result<T, Refused> {
-        let (upload, seat) = self.0.take().expect("it is there until it is finished");
-        let finished = upload.finish();
-        drop(seat);
-        finished
-    }
-}
-
-impl<T> Drop for Seated<T> {
-    fn drop(&mut self) {
-        if let Some((upload, seat)) = self.0.take() {
-            blocking_later(move || {
-                drop(upload);
-                drop(seat);
-            });
-        }
-    }
-}
+pub(crate) type Seated<T> = DropLater<(Box<dyn Upload<T>>, UploadSeat)>;
 
 struct Intake<T: 'static> {
     /// Not there, in words.
@@ -145,7 +116,7 @@ impl<T: Send + 'static> Intake<T> {
         let mut held = std::mem::take(&mut self.held);
         let mut upload = self.upload.take().ok_or_else(Fault::internal)?;
         let (upload, held, written) = blocking(move || {
-            let written = upload.write(&held);
+            let written = upload.0.write(&held);
             held.clear();
             (upload, held, written)
         })
@@ -167,6 +138,7 @@ impl<T: Send + 'static> Intake<T> {
         // That may take long, and others have short work for the same threads.
         let seat = finishing.take().await;
         let finish = move || {
+            let (upload, _upload_seat) = upload.into_inner();
             let finished = upload.finish();
             drop(seat);
             finished

@@ -29,7 +29,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         let receive = move |edge: &Edge<H, S>| {
             let upload =
                 edge.host.receive_rows(model, user).map_err(|refused| map::refused(MODEL, &refused))?;
-            Ok(Seated::new(upload, seat))
+            Ok(Seated::new((upload, seat)))
         };
         let upload = self.work(receive).await?;
         let bytes = 1..=limits.api_upload_bytes;

@@ -52,7 +52,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         let seat = self.edge.uploads.try_take(owner)?;
         let receive = move |edge: &Edge<H, S>| {
             let upload = edge.host.receive_data(id).map_err(|refused| map::refused(DATASET, &refused))?;
-            Ok(Seated::new(upload, seat))
+            Ok(Seated::new((upload, seat)))
         };
         let upload = self.work(receive).await?;
         let dataset = source.pour(DATASET, upload, range, &self.edge.finishing).await?;

@@ -4,7 +4,7 @@
 //! - [`Net`] and [`Adam`]: dense layers forwards and backwards, and the way downhill.
 //! - [`write_sealed`], [`seal`], [`unseal`] and [`write_beside`]: files that are whole or not there.
 //! - [`at_most`]: lists from files, no longer than they may be.
-//! - [`Rhythm`]: when a checkpoint is due.
+//! - [`Rhythm`] and [`Kept`]: when a checkpoint is due, and the last one.
 //! - [`each`]: work that threads share, with the same result for any number of them.
 //!
 //! Trainers use it; whoever embeds a trainer never sees it.
@@ -13,6 +13,7 @@ mod adam;
 mod bounded;
 mod chance;
 mod dense;
+mod kept;
 mod maths;
 mod rhythm;
 mod sealed;
@@ -23,6 +24,7 @@ pub use crate::adam::Adam;
 pub use crate::bounded::at_most;
 pub use crate::chance::Chance;
 pub use crate::dense::{Net, Scratch};
+pub use crate::kept::{Kept, bytes_of};
 pub use crate::maths::{exp, narrow, real, softmax};
 pub use crate::rhythm::Rhythm;
 pub use crate::sealed::{Sealing, seal, unseal, write_beside, write_sealed};

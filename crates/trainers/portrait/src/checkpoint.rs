@@ -1,7 +1,6 @@
 //! What a training goes on from after a crash.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -52,20 +51,6 @@ pub(crate) enum Useless {
     Lesson,
 }
 
-/// The bytes of a file, if it is not far too long.
-pub(crate) fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len().min(BYTES_MAX);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Removes a checkpoint that no record names any more; what is left of it goes with its folder.
-pub(crate) fn forget(path: &Path) {
-    let _ = fs::remove_file(path);
-}
-
 /// A digest of all that is learned from: the photos in their order, the size, the steps and the seed.
 pub(crate) fn fingerprint(lesson: &Lesson<'_>) -> [u8; 32] {
     let Lesson { photos, size, total, seed, threads: _ } = lesson;
@@ -90,10 +75,12 @@ const FORMAT: u32 = 1;
 /// Numbers that are digested at once.
 const SLICE: usize = 1_024;
 /// The longest checkpoint that is read: 1 GiB.
-const BYTES_MAX: u64 = 1 << 30;
+pub(crate) const BYTES_MAX: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
+    use trainyard_trainkit::bytes_of;
+
     use super::*;
     use crate::course::Desk;
     use crate::made::Person;
@@ -110,7 +97,7 @@ mod tests {
         let mut course = Course::begun(&lesson);
         course.learn(&lesson, &mut Desk::new());
         write(&path, fingerprint(&lesson), &course).unwrap();
-        let bytes = bytes_of(&path).unwrap();
+        let bytes = bytes_of(&path, BYTES_MAX).unwrap();
         let read = |bytes: &[u8], lesson: &Lesson<'_>| read(bytes, lesson, fingerprint(lesson));
         assert_eq!(read(&bytes, &lesson), Ok(course));
         let turned = [photos[1].clone(), photos[0].clone()];

@@ -1,7 +1,6 @@
 //! What a candidate goes on from after a crash, and how often it is written.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -80,18 +79,6 @@ pub(crate) enum Useless {
     Lesson,
 }
 
-/// The bytes of a file, if it is not far too long.
-pub(crate) fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Removes a checkpoint that no record names any more; what is left of it goes with its folder.
-pub(crate) fn forget(path: &Path) {
-    let _ = fs::remove_file(path);
-}
-
 /// A digest of what is learned from: the table file and how it was divided, the knobs and the seed.
 pub(crate) fn fingerprint(data: &Dataset, lesson: &Lesson<'_>) -> [u8; 32] {
     let Origin { digest: table, shares, seed } = data.origin();
@@ -109,11 +96,14 @@ pub(crate) fn fingerprint(data: &Dataset, lesson: &Lesson<'_>) -> [u8; 32] {
 const MAGIC: &[u8; 8] = b"TYARDCAN";
 const FORMAT: u32 = 2;
 /// The longest checkpoint that is read: 1 GiB.
-const BYTES_MAX: u64 = 1 << 30;
+pub(crate) const BYTES_MAX: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
+
+    use trainyard_trainkit::bytes_of;
 
     use super::*;
     use crate::{Limits, Shares, prepare};
@@ -168,7 +158,7 @@ mod tests {
             best: Some(Best { performance: 0.5, lasting: &[4, 5][..] }),
         };
         saved.write(&path).unwrap();
-        let bytes = bytes_of(&path).unwrap();
+        let bytes = bytes_of(&path, BYTES_MAX).unwrap();
         assert_eq!(Saved::read(&bytes, "linear", &[3; 32]), Ok(saved));
         assert_eq!(Saved::read(&bytes, "network", &[3; 32]), Err(Useless::Algorithm("linear".into())));
         assert_eq!(Saved::read(&bytes, "linear", &[4; 32]), Err(Useless::Lesson));

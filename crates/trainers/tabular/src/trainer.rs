@@ -1,14 +1,15 @@
 //! A candidate's part in a contest.
 
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 
-use trainyard_trainkit::{Rhythm, each, told};
+use trainyard_trainkit::{Kept, Rhythm, bytes_of, each, told};
 
-use crate::checkpoint::{Best, Saved, bytes_of, fingerprint, forget};
+use crate::checkpoint::{BYTES_MAX, Best, Saved, fingerprint};
 use crate::learners::highest;
 use crate::lineup::{Course, Predictor};
 use crate::{
@@ -155,16 +156,6 @@ struct Candidate<'a> {
     kept: Kept,
 }
 
-/// The last checkpoint.
-struct Kept {
-    rhythm: Rhythm,
-    step: u64,
-    /// Its file, if this attempt wrote it.
-    file: Option<String>,
-    at: Instant,
-    cost: Duration,
-}
-
 impl<'a> Candidate<'a> {
     fn start(
         cx: &'a Context,
@@ -179,7 +170,7 @@ impl<'a> Candidate<'a> {
             Some(course.map(|course| Resumed { course, step: 0, exhausted: false, best: None }))
         });
         let Resumed { course, step, exhausted, best } = resumed.expect("it was begun, or failed to begin")?;
-        let kept = Kept { rhythm, step, file: None, at: Instant::now(), cost: Duration::ZERO };
+        let kept = Kept::new(rhythm, step);
         Ok(Self { cx, data, algorithm, lesson, fingerprint, course, step, exhausted, best, kept })
     }
 
@@ -276,8 +267,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn keep_if_due(&mut self) {
-        let Kept { rhythm, step, at, cost, .. } = &self.kept;
-        if rhythm.is_due(self.step - step, at.elapsed(), *cost)
+        if self.kept.is_due(self.step)
             && let Err(error) = self.keep()
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
@@ -286,26 +276,18 @@ impl<'a> Candidate<'a> {
 
     /// Makes what is learned the state to go on from, if it is news.
     fn keep(&mut self) -> Result<(), TrainError> {
-        if self.step <= self.kept.step {
+        let Self { cx, algorithm, fingerprint, course, step, exhausted, best, kept, .. } = self;
+        if !kept.is_news(*step) {
             return Ok(());
         }
-        let begun = Instant::now();
-        let learned = self.course.save().map_err(unstorable)?;
-        let name = format!("state-{}", self.step);
-        let dir = self.cx.dir()?;
-        let (algorithm, lesson, step) = (self.algorithm.name(), self.fingerprint, self.step);
-        let best = self.best.as_ref();
-        let best = best.map(|best| Best { performance: best.performance, lasting: &*best.lasting });
-        let exhausted = self.exhausted;
-        Saved { algorithm, lesson, step, exhausted, learned: &learned, best }.write(&dir.join(&name))?;
-        self.cx.checkpoint(&name, self.step)?;
-        if let Some(old) = self.kept.file.replace(name) {
-            forget(&dir.join(old));
-        }
-        self.kept.step = self.step;
-        self.kept.at = Instant::now();
-        self.kept.cost = begun.elapsed();
-        Ok(())
+        let write = |path: &Path| {
+            let learned = course.save().map_err(unstorable)?;
+            let best = best.as_ref();
+            let best = best.map(|best| Best { performance: best.performance, lasting: &*best.lasting });
+            let (algorithm, lesson, step, exhausted) = (algorithm.name(), *fingerprint, *step, *exhausted);
+            Ok(Saved { algorithm, lesson, step, exhausted, learned: &learned, best }.write(path)?)
+        };
+        kept.keep(cx.dir()?, *step, write, |name| cx.checkpoint(name, *step))
     }
 }
 
@@ -325,7 +307,7 @@ fn resume(
     fingerprint: &[u8; 32],
 ) -> Option<Result<Resumed, TrainError>> {
     let path = cx.resume_path()?;
-    let resumed = bytes_of(&path).map_err(|error| error.to_string()).and_then(|bytes| {
+    let resumed = bytes_of(&path, BYTES_MAX).map_err(|error| error.to_string()).and_then(|bytes| {
         let saved = Saved::read(&bytes, algorithm.name(), fingerprint).map_err(|error| error.to_string())?;
         match algorithm.resume(lesson, saved.learned) {
             Ok(course) => {

@@ -1,10 +1,10 @@
 //! A portrait's training as a run of a yard.
 
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
-use trainyard_trainkit::{Rhythm, real, told};
+use trainyard_trainkit::{Kept, Rhythm, bytes_of, real, told};
 
 use crate::checkpoint;
 use crate::course::{BATCH, Course, Desk, Lesson};
@@ -120,16 +120,6 @@ struct Run<'a> {
     watch: &'a dyn Watch,
 }
 
-/// The last checkpoint.
-struct Kept {
-    rhythm: Rhythm,
-    step: u64,
-    /// Its file, if this attempt wrote it.
-    file: Option<String>,
-    at: Instant,
-    cost: Duration,
-}
-
 impl<'a> Run<'a> {
     fn start(
         cx: &'a Context,
@@ -150,7 +140,7 @@ impl<'a> Run<'a> {
             Some(course) => course,
             None => Course::begin(&lesson, between)?,
         };
-        let kept = Kept { rhythm, step: course.step, file: None, at: Instant::now(), cost: Duration::ZERO };
+        let kept = Kept::new(rhythm, course.step);
         Ok(Self { cx, lesson, fingerprint, course, kept, watch })
     }
 
@@ -218,8 +208,7 @@ impl Run<'_> {
     }
 
     fn keep_if_due(&mut self) {
-        let Kept { rhythm, step, at, cost, .. } = &self.kept;
-        if rhythm.is_due(self.course.step - step, at.elapsed(), *cost)
+        if self.kept.is_due(self.course.step)
             && let Err(error) = self.keep()
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
@@ -228,22 +217,12 @@ impl Run<'_> {
 
     /// Makes what is learned the state to go on from, if it is news.
     fn keep(&mut self) -> Result<(), TrainError> {
-        let step = self.course.step;
-        if step <= self.kept.step {
+        let Self { cx, course, fingerprint, kept, .. } = self;
+        if !kept.is_news(course.step) {
             return Ok(());
         }
-        let begun = Instant::now();
-        let name = format!("state-{step}");
-        let dir = self.cx.dir()?;
-        checkpoint::write(&dir.join(&name), self.fingerprint, &self.course)?;
-        self.cx.checkpoint(&name, step)?;
-        if let Some(old) = self.kept.file.replace(name) {
-            checkpoint::forget(&dir.join(old));
-        }
-        self.kept.step = step;
-        self.kept.at = Instant::now();
-        self.kept.cost = begun.elapsed();
-        Ok(())
+        let write = |path: &Path| Ok(checkpoint::write(path, *fingerprint, course)?);
+        kept.keep(cx.dir()?, course.step, write, |name| cx.checkpoint(name, course.step))
     }
 
     /// The model, once it is good enough.
@@ -269,7 +248,7 @@ impl Run<'_> {
 /// The course that an earlier attempt has left; `None` to begin anew.
 fn resume(cx: &Context, lesson: &Lesson<'_>, fingerprint: [u8; 32]) -> Option<Course> {
     let path = cx.resume_path()?;
-    let read = checkpoint::bytes_of(&path).map_err(|error| error.to_string());
+    let read = bytes_of(&path, checkpoint::BYTES_MAX).map_err(|error| error.to_string());
     let resumed = read
         .and_then(|bytes| checkpoint::read(&bytes, lesson, fingerprint).map_err(|error| error.to_string()));
     resumed

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use trainyard_core::port::Change;
 use trainyard_core::{Class, JobId, Kind, Outcome, QueueName, Reason, Subject, Submission};
