@@ -203,7 +203,6 @@ fn a_group_that_trains_is_deleted() {
     until_told(service.yard(), "its trainer has stopped", || {
         service.yard().read(|yard| yard.occupying().count()) == 0
     });
-    assert!(!has_file(&folder.path().join("work"), "state"), "what it had kept is gone with it");
     assert_eq!(files(folder.path(), "assets").len(), 3, "uploads are no part of a group");
     let body = json!({ "name": "Bea", "image_key": key });
     let other = text(&studio.post("/v2/photo_avatar/avatar_group/create", &body).data()["group_id"]);
@@ -212,7 +211,9 @@ fn a_group_that_trains_is_deleted() {
     let [left] = &studio.groups()[..] else { panic!("it goes on without looks") };
     assert_eq!((&left["id"], &left["num_looks"]), (&json!(other), &json!(0)));
     assert_eq!(studio.train(&other).status, 400);
+    // Folders are removed beside everything else; a shutdown waits for that.
     service.shutdown(SECONDS);
+    assert!(!has_file(&folder.path().join("work"), "state"), "what it had kept is gone with it");
 
     let (service, studio) = open(gated(folder.path(), &gate));
     assert_eq!(studio.groups().len(), 1);
