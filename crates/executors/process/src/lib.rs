@@ -1,0 +1,1 @@
+//! Trainers in any language, as child processes.

@@ -1,0 +1,1 @@
+//! LoRA adapters for a small language model, trained on the processor, and a benchmark.

@@ -1,0 +1,1 @@
+//! Prompt optimisation against a language model that is reached over HTTP.
