@@ -476,6 +476,27 @@ fn known_secrets_go_in_any_wrapping_and_are_not_shown() {
 }
 
 #[test]
+fn variables_are_secret_by_their_names() {
+    let clean = |name: &str| {
+        let filter = PrivacyFilter::new("salt").with_secrets_of([(name, "moss and fir")]);
+        filter.text("chat", "moss and fir", &mut Redactions::default()) != "moss and fir"
+    };
+    for name in [
+        "DB_PASSWORD",
+        "API_KEY",
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "app_credentials",
+    ] {
+        assert!(clean(name), "{name}");
+    }
+    for name in ["PATH", "HOME", "LANG", "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELISM", "KEYBOARD", "MONKEY"] {
+        assert!(!clean(name), "{name}");
+    }
+}
+
+#[test]
 fn hostile_texts_take_little_time_and_room() {
     // each is a worst case for some pattern: all must end, and be no longer than promised
     for unit in [

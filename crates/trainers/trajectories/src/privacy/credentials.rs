@@ -181,3 +181,12 @@ pub(super) fn is_secret_by_key(key: &str, value: &str) -> bool {
     });
     KEY.captures(key).and_then(|found| found.name("name")).is_some_and(|name| is_secret(name.as_str(), value))
 }
+
+/// Whether a variable of that name holds a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(&format!("(?i)(?:{NAMES}|_key|_pass|_auth|_dsn)s?$"))
+            .expect("it is a constant, and tests compile it")
+    });
+    NAME.is_match(name)
+}
