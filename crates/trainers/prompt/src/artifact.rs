@@ -99,9 +99,9 @@ pub struct ArtifactError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// More candidates than any optimiser scores.
-const LINEAGE_MAX: usize = 20_000;
-const DEMOS_MAX: usize = 1_000;
+/// More candidates than these are never scored.
+pub(crate) const LINEAGE_MAX: usize = 20_000;
+pub(crate) const DEMOS_MAX: usize = 1_000;
 const BYTES_MAX: u64 = 16 << 20;
 
 #[cfg(test)]

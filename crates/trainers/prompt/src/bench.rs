@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use trainyard_trainkit::Chance;
 
 use crate::caller::{Caller, Ended};
-use crate::example::Example;
+use crate::example::{Example, cut};
 use crate::model::Request;
-use crate::prompt::{INSTRUCTION_BYTES_MAX, Prompt};
+use crate::prompt::Prompt;
 use crate::score::{Compare, mean};
 
 /// What an optimiser works with: examples, a model to ask, and a score for every prompt it comes up with.
@@ -142,8 +142,8 @@ impl<'a> Bench<'a> {
         self.caller.ask(&questions(prompt, examples, 0))
     }
 
-    /// Scores a prompt on all examples. `None` for one that was scored before, has no instruction, or one of more than 32
-    /// KiB.
+    /// Scores a prompt on all examples. Of the note, 256 bytes count. `None` for a prompt that was scored before, has no
+    /// instruction, one of more than 64 KiB, more than 1,000 examples, or more than 1 MiB in all.
     ///
     /// # Errors
     /// [`Ended`], to be passed on.
@@ -153,8 +153,7 @@ impl<'a> Bench<'a> {
         note: impl Into<String>,
         prompt: Prompt,
     ) -> Result<Option<&Candidate>, Ended> {
-        let length = prompt.instruction.trim().len();
-        if length == 0 || length > INSTRUCTION_BYTES_MAX || self.known.contains(&prompt) {
+        if !prompt.is_usable() || self.known.contains(&prompt) {
             return Ok(None);
         }
         if self.scored.len() as u64 >= self.candidates_max {
@@ -163,7 +162,7 @@ impl<'a> Bench<'a> {
         let Self { caller, learning, held_out, compare, .. } = self;
         let (score, held_score) = measure(caller, learning, held_out, *compare, &prompt)?;
         self.known.insert(prompt.clone());
-        let (note, tokens) = (note.into(), prompt.tokens());
+        let (note, tokens) = (cut(&note.into(), NOTE_BYTES_MAX), prompt.tokens());
         let candidate = Candidate { prompt, round, variant, note, score, held_out: held_score, tokens };
         if candidate.is_better_than(self.best()) {
             self.best = self.scored.len();
@@ -237,3 +236,5 @@ fn questions(prompt: &Prompt, examples: &[Example], seed: u32) -> Vec<Request> {
     let text = prompt.text();
     examples.iter().map(|example| Request { seed, ..Request::new(&text, &example.user) }).collect()
 }
+
+const NOTE_BYTES_MAX: usize = 256;

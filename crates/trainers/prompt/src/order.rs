@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use trainyard_core::Timestamp;
 
+use crate::artifact::LINEAGE_MAX;
 use crate::optimizer::{Gepa, Optimizer};
 use crate::score::Compare;
 
@@ -70,7 +71,7 @@ impl Order {
         self
     }
 
-    /// Begins with this prompt. Default: the system prompt that most of the examples were answered under; where none is
+    /// Begins with this prompt, of 64 KiB at most. Default: the system prompt that most of the examples were answered under; where none is
     /// known, a sentence for the task.
     #[must_use]
     pub fn with_baseline(mut self, prompt: impl Into<String>) -> Self {
@@ -78,7 +79,7 @@ impl Order {
         self
     }
 
-    /// The prompt in use, which the result has to beat to be promoted. Default: the baseline.
+    /// The prompt in use, which the result has to beat to be promoted; of 64 KiB at most. Default: the baseline.
     #[must_use]
     pub fn with_incumbent(mut self, prompt: impl Into<String>) -> Self {
         self.incumbent = Some(prompt.into());
@@ -100,7 +101,8 @@ impl Order {
         self
     }
 
-    /// Scores so many candidates at most, the baseline among them. Default: as many as the optimiser wants.
+    /// Scores so many candidates at most, the baseline among them. Default: as many as the optimiser wants, and never more
+    /// than 20,000.
     #[must_use]
     pub fn with_candidates(mut self, count: NonZeroU64) -> Self {
         self.candidates_max = Some(count);
@@ -132,7 +134,7 @@ impl Order {
     /// How many candidates are scored at most, the baseline among them.
     pub(crate) fn total(&self) -> u64 {
         let wanted = self.optimizer.candidates_max().saturating_add(1);
-        self.candidates_max.map_or(wanted, |most| wanted.min(most.get()))
+        self.candidates_max.map_or(wanted, |most| wanted.min(most.get())).min(LINEAGE_MAX as u64)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::DEMOS_MAX;
 use crate::tokens;
 
 /// A system prompt: an instruction, and examples of how it is done.
@@ -50,6 +51,13 @@ impl Prompt {
         text
     }
 
+    /// Whether it says anything, and not too much.
+    pub(crate) fn is_usable(&self) -> bool {
+        let Self { instruction, demos } = self;
+        let is_said = !instruction.trim().is_empty() && instruction.len() <= INSTRUCTION_BYTES_MAX;
+        is_said && demos.len() <= DEMOS_MAX && self.text().len() <= TEXT_BYTES_MAX
+    }
+
     /// About how many tokens it has.
     #[must_use]
     pub fn tokens(&self) -> u64 {
@@ -57,5 +65,7 @@ impl Prompt {
     }
 }
 
-/// The longest instruction: 32 KiB.
-pub(crate) const INSTRUCTION_BYTES_MAX: usize = 32 << 10;
+/// The longest instruction: 64 KiB.
+pub(crate) const INSTRUCTION_BYTES_MAX: usize = 64 << 10;
+/// The longest text, with its examples: 1 MiB.
+const TEXT_BYTES_MAX: usize = 1 << 20;

@@ -16,7 +16,7 @@ use crate::example::{Example, Parts};
 use crate::gate::{MEASURED, judge};
 use crate::model::LanguageModel;
 use crate::order::Order;
-use crate::prompt::Prompt;
+use crate::prompt::{INSTRUCTION_BYTES_MAX, Prompt};
 
 /// Optimises a prompt, as a run of a yard.
 ///
@@ -32,7 +32,8 @@ use crate::prompt::Prompt;
 ///
 /// # Errors
 /// [`TrainError`] when it was told to stop, which it heeds within one call of the model; when the model does not answer,
-/// after all retries; when the budget does not even suffice for the baseline; or when the disk refuses.
+/// after all retries; when the budget does not even suffice for the baseline; when a prompt is too long to begin with; or
+/// when the disk refuses.
 pub fn train_prompt(
     cx: &mut Context,
     job: &JobToTrain,
@@ -50,6 +51,13 @@ pub fn train_prompt(
     let size = usable.len();
     let parts = parts(usable, cx.seed(), order.examples_max.get());
     let baseline = Prompt::new(baseline(order, &parts.learning));
+    for (what, text) in [("to begin with", Some(&baseline.instruction)), ("in use", order.incumbent.as_ref())]
+    {
+        if text.is_some_and(|text| text.len() > INSTRUCTION_BYTES_MAX) {
+            let reason = format!("the prompt {what} has more than {INSTRUCTION_BYTES_MAX} bytes");
+            return Err(TrainError::failed(reason));
+        }
+    }
     let stop = || must_stop(cx).is_some();
     let caller = Caller::new(model, &stop, order.at_once, Some(order.tokens), Answers::default());
     let run = Run { cx, order, parts: &parts, size };

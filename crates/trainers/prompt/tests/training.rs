@@ -361,6 +361,20 @@ fn a_model_that_does_not_answer_fails_it_in_words() {
 }
 
 #[test]
+fn a_prompt_that_is_too_long_to_begin_with_is_refused() {
+    let fake = Fake::start(model);
+    let long = "x".repeat((64 << 10) + 1);
+    for (order, what) in [
+        (order("gepa").with_baseline(&long), "to begin with"),
+        (order("gepa").with_incumbent(&long), "in use"),
+    ] {
+        let reason = outcome(&fake, examples(ROWS), order).unwrap_err();
+        assert_eq!(reason, format!("the prompt {what} has more than 65536 bytes"));
+    }
+    assert_eq!(fake.calls(), 0);
+}
+
+#[test]
 fn without_an_example_that_can_be_used_no_model_is_asked() {
     let mut empty = examples(2);
     empty[0].user = " ".into();

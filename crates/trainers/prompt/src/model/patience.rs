@@ -92,7 +92,9 @@ impl Patience {
         mut attempt: impl FnMut() -> Result<T, super::ModelError>,
     ) -> Result<T, super::ModelError> {
         let (begun, mut chance) = (Instant::now(), Chance::new(self.seed, question));
-        for tries in 1.. {
+        let mut tries = 0;
+        loop {
+            tries += 1;
             if stop() {
                 return Err(super::ModelError::stopped());
             }
@@ -109,7 +111,6 @@ impl Patience {
                 return Err(super::ModelError::stopped());
             }
         }
-        unreachable!("patience ends after 100 tries at the latest")
     }
 }
 
