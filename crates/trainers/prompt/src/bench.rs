@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use trainyard_trainkit::Chance;
+use trainyard_trajectories::Row;
 
 use crate::caller::{Caller, Ended};
-use crate::example::{Example, cut};
 use crate::model::Request;
 use crate::prompt::Prompt;
 use crate::score::{Compare, mean};
+use crate::shown::cut;
 
 /// What an optimiser works with: examples, a model to ask, and a score for every prompt it comes up with.
 ///
@@ -17,8 +18,8 @@ use crate::score::{Compare, mean};
 /// state of its own that lasts.
 pub struct Bench<'a> {
     pub(crate) caller: Caller<'a>,
-    learning: &'a [Example],
-    held_out: &'a [Example],
+    learning: &'a [Row],
+    held_out: &'a [Row],
     compare: Compare,
     chance: Chance,
     /// All that were scored; the first is the baseline.
@@ -66,7 +67,7 @@ impl<'a> Bench<'a> {
     /// Scores the baseline, and is ready.
     pub(crate) fn new(
         mut caller: Caller<'a>,
-        (learning, held_out): (&'a [Example], &'a [Example]),
+        (learning, held_out): (&'a [Row], &'a [Row]),
         compare: Compare,
         seed: u64,
         (baseline, candidates_max): (Prompt, u64),
@@ -96,7 +97,7 @@ impl<'a> Bench<'a> {
 
     /// The examples to learn from; at least one.
     #[must_use]
-    pub fn examples(&self) -> &'a [Example] {
+    pub fn examples(&self) -> &'a [Row] {
         self.learning
     }
 
@@ -138,7 +139,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// [`Ended`], to be passed on.
-    pub fn answers(&mut self, prompt: &Prompt, examples: &[Example]) -> Result<Vec<String>, Ended> {
+    pub fn answers(&mut self, prompt: &Prompt, examples: &[Row]) -> Result<Vec<String>, Ended> {
         self.caller.ask(&questions(prompt, examples, 0))
     }
 
@@ -192,8 +193,8 @@ impl std::fmt::Debug for Bench<'_> {
 /// The scores of a prompt on both parts.
 fn measure(
     caller: &mut Caller<'_>,
-    learning: &[Example],
-    held_out: &[Example],
+    learning: &[Row],
+    held_out: &[Row],
     compare: Compare,
     prompt: &Prompt,
 ) -> Result<(f64, f64), Ended> {
@@ -214,7 +215,7 @@ fn measure(
 /// The scores of a prompt on examples, measured so many times.
 pub(crate) fn measure_again(
     caller: &mut Caller<'_>,
-    examples: &[Example],
+    examples: &[Row],
     compare: Compare,
     prompt: &Prompt,
     times: u32,
@@ -232,7 +233,7 @@ pub(crate) fn measure_again(
     Ok(answers.chunks(examples.len()).map(score).collect())
 }
 
-fn questions(prompt: &Prompt, examples: &[Example], seed: u32) -> Vec<Request> {
+fn questions(prompt: &Prompt, examples: &[Row], seed: u32) -> Vec<Request> {
     let text = prompt.text();
     examples.iter().map(|example| Request { seed, ..Request::new(&text, &example.user) }).collect()
 }

@@ -1,6 +1,7 @@
 //! Prompt optimisation against a language model that is reached over HTTP.
 //!
-//! [`train_prompt`] optimises the prompt of a task, as a run of a yard. It is given [`Example`]s, a [`LanguageModel`]
+//! [`train_prompt`] optimises the prompt of a task, as a run of a yard. It is given
+//! [rows](trainyard_trajectories::Row), a [`LanguageModel`]
 //! such as [`HttpModel`], and an [`Order`] that says with which [`Optimizer`], and within which bounds. What comes of it
 //! is an [`Artifact`], with the verdict of the gate ([`judge`]) on whether it should take the place of the prompt in use.
 //!
@@ -9,9 +10,10 @@
 //! use trainyard_core::{Class, Kind, Outcome, QueueName, Subject, Submission};
 //! use trainyard_journal::MemoryJournal;
 //! use trainyard_prompt::{
-//!     Artifact, Completion, Example, InstructionSearch, LanguageModel, ModelError, Order, Request, train_prompt,
+//!     Artifact, Completion, InstructionSearch, LanguageModel, ModelError, Order, Request, train_prompt,
 //! };
 //! use trainyard_runtime::{Context, JobToTrain, Trainyard};
+//! use trainyard_trajectories::Row;
 //!
 //! /// Shouts only when it is told to, and as a writer of prompts thinks of that.
 //! struct Parrot;
@@ -34,14 +36,11 @@
 //!     }
 //! }
 //!
-//! let example = |number: usize| Example {
-//!     id: number.to_string(),
-//!     system: Some("Repeat it.".into()),
-//!     user: format!("polly {number}"),
-//!     expected: format!("polly {number} indeed"),
-//!     reward: None,
+//! let example = |number: usize| {
+//!     let (user, expected) = (format!("polly {number}"), format!("polly {number} indeed"));
+//!     Row::new(number.to_string(), "response", "Repeat it.", user, expected)
 //! };
-//! let examples: Vec<Example> = (0..10).map(example).collect();
+//! let examples: Vec<Row> = (0..10).map(example).collect();
 //! let order = Order::new("response").with_optimizer(Arc::new(InstructionSearch::default()));
 //! let trainer =
 //!     move |cx: &mut Context, job: &JobToTrain| train_prompt(cx, job, &examples, &Parrot, &order);
@@ -83,20 +82,19 @@ mod answers;
 mod artifact;
 mod bench;
 mod caller;
-mod example;
 mod gate;
 mod model;
 mod optimizer;
 mod order;
 mod prompt;
 mod score;
+mod shown;
 mod tokens;
 mod trainer;
 
 pub use crate::artifact::{Ancestor, Artifact, ArtifactError};
 pub use crate::bench::{Bench, Candidate};
 pub use crate::caller::Ended;
-pub use crate::example::Example;
 pub use crate::gate::{Verdict, judge};
 pub use crate::model::{
     Api, ApiKey, BadEndpoint, Completion, Endpoint, HttpModel, LanguageModel, Message, ModelError, Patience,

@@ -6,13 +6,12 @@ use std::time::SystemTime;
 use trainyard_core::{Progress, Timestamp, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 use trainyard_trainkit::{Chance, real, told};
-use trainyard_trajectories::{HELD_OUT_SHARE, split};
+use trainyard_trajectories::{HELD_OUT_SHARE, Row, split};
 
 use crate::answers::Answers;
 use crate::artifact::{Ancestor, Artifact};
 use crate::bench::{Bench, Candidate, Told, measure_again};
 use crate::caller::{Caller, Ended};
-use crate::example::{Example, Parts};
 use crate::gate::{MEASURED, judge};
 use crate::model::LanguageModel;
 use crate::order::Order;
@@ -37,12 +36,12 @@ use crate::prompt::{INSTRUCTION_BYTES_MAX, Prompt};
 pub fn train_prompt(
     cx: &mut Context,
     job: &JobToTrain,
-    examples: &[Example],
+    examples: &[Row],
     model: &dyn LanguageModel,
     order: &Order,
 ) -> Result<Trained, TrainError> {
     let cx = &*cx;
-    let usable: Vec<&Example> = examples.iter().filter(|example| example.is_usable()).collect();
+    let usable: Vec<&Row> = examples.iter().filter(|row| is_usable(row)).collect();
     if usable.is_empty() {
         let message = format!("of {} examples none can be used; skipped", examples.len());
         cx.report(Progress::step(0, 0).with_phase("skipped").with_message(message))?;
@@ -237,8 +236,19 @@ fn must_stop(cx: &Context) -> Option<Stop> {
     cx.stop_reason().filter(|stop| *stop != Stop::TargetReached)
 }
 
-/// So many examples at most, in their order, in two parts.
-fn parts(usable: Vec<&Example>, seed: u64, most: usize) -> Parts {
+/// Rows to learn from, and others to measure by.
+struct Parts {
+    learning: Vec<Row>,
+    held_out: Vec<Row>,
+}
+
+/// Whether there is anything to be asked and to be expected.
+fn is_usable(row: &Row) -> bool {
+    !row.user.trim().is_empty() && !row.expected.trim().is_empty()
+}
+
+/// So many rows at most, in their order, in two parts.
+fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
     let mut places: Vec<usize> = (0..usable.len()).collect();
     if places.len() > most {
         Chance::new(seed, SAMPLE).shuffle(&mut places);
@@ -246,15 +256,15 @@ fn parts(usable: Vec<&Example>, seed: u64, most: usize) -> Parts {
         places.sort_unstable();
     }
     let chosen = places.into_iter().map(|place| usable[place].clone()).collect();
-    let (learning, held_out) = split(chosen, |example: &Example| example.id.clone(), HELD_OUT_SHARE);
+    let (learning, held_out) = split(chosen, |row: &Row| row.id.clone(), HELD_OUT_SHARE);
     Parts { learning, held_out }
 }
 
 /// The prompt to begin with: as ordered, or that of most examples, or a sentence.
-fn baseline(order: &Order, examples: &[Example]) -> String {
+fn baseline(order: &Order, examples: &[Row]) -> String {
     let given = order.baseline.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty());
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let systems = examples.iter().filter_map(|example| example.system.as_deref().map(str::trim));
+    let systems = examples.iter().map(|row| row.system.trim());
     systems.filter(|system| !system.is_empty()).for_each(|system| *counts.entry(system).or_default() += 1);
     // Of as many, the first in the alphabet.
     let usual = || counts.iter().rev().max_by_key(|(_, count)| **count).map(|(system, _)| *system);

@@ -17,10 +17,11 @@ use trainyard_core::port::Change;
 use trainyard_core::{Class, JobId, Kind, Outcome, QueueName, Reason, Score, Subject, Submission, Timestamp};
 use trainyard_journal::MemoryJournal;
 use trainyard_prompt::{
-    Api, Artifact, Completion, Endpoint, Example, HttpModel, LanguageModel, ModelError, Order, Patience,
-    Request, optimizer, train_prompt,
+    Api, Artifact, Completion, Endpoint, HttpModel, LanguageModel, ModelError, Order, Patience, Request,
+    optimizer, train_prompt,
 };
 use trainyard_runtime::{Context, JobToTrain, Trainyard};
+use trainyard_trajectories::Row;
 
 const SECONDS: Duration = Duration::from_secs(60);
 const ROWS: usize = 24;
@@ -73,7 +74,7 @@ fn open(
     folder: &Path,
     journal: MemoryJournal,
     model: &Arc<Held>,
-    examples: Vec<Example>,
+    examples: Vec<Row>,
     order: Order,
 ) -> Trainyard {
     let model = Arc::clone(model);
@@ -112,7 +113,7 @@ impl Made {
 }
 
 /// What comes of an optimisation that is left alone.
-fn outcome(fake: &Fake, examples: Vec<Example>, order: Order) -> Result<Made, String> {
+fn outcome(fake: &Fake, examples: Vec<Row>, order: Order) -> Result<Made, String> {
     let folder = tempfile::tempdir().unwrap();
     let (held, _is_told) = Held::new(fake, 0);
     let yard = open(folder.path(), MemoryJournal::new(), &held, examples, order);
@@ -410,7 +411,7 @@ fn a_baseline_that_nobody_gave_is_that_of_most_examples() {
     let fake = Fake::start(model);
     let mut known = examples(9);
     for (number, example) in known.iter_mut().enumerate() {
-        example.system = Some(if number < 2 { "The old one." } else { BASELINE }.to_owned());
+        example.system = if number < 2 { "The old one." } else { BASELINE }.to_owned();
     }
     let bare =
         |_| Order::new("should_respond").with_optimizer(Arc::from(optimizer("bootstrap-fewshot").unwrap()));

@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 
 use trainyard_trainkit::Chance;
+use trainyard_trajectories::Row;
 
 use crate::bench::Bench;
 use crate::caller::Ended;
-use crate::example::Example;
 use crate::optimizer::Optimizer;
 use crate::prompt::{Demo, Prompt};
+use crate::shown::demo;
 
 /// The baseline, followed by the best examples there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +43,18 @@ impl Optimizer for BootstrapFewShot {
 }
 
 /// Those of the highest reward; of the same reward, the first. What has no reward comes after what has one.
-pub(super) fn best(examples: &[Example], k: u32) -> Vec<Demo> {
-    let reward = |example: &Example| example.reward.filter(|reward| !reward.is_nan());
-    let mut order: Vec<&Example> = examples.iter().collect();
+pub(super) fn best(examples: &[Row], k: u32) -> Vec<Demo> {
+    let reward = |example: &Row| example.reward.filter(|reward| !reward.is_nan());
+    let mut order: Vec<&Row> = examples.iter().collect();
     order.sort_by(|one, other| reward(other).partial_cmp(&reward(one)).unwrap_or(Ordering::Equal));
-    order.into_iter().take(count(k)).map(Example::demo).collect()
+    order.into_iter().take(count(k)).map(demo).collect()
 }
 
 /// Any of them.
-pub(super) fn any(examples: &[Example], k: u32, chance: &mut Chance) -> Vec<Demo> {
-    let mut order: Vec<&Example> = examples.iter().collect();
+pub(super) fn any(examples: &[Row], k: u32, chance: &mut Chance) -> Vec<Demo> {
+    let mut order: Vec<&Row> = examples.iter().collect();
     chance.shuffle(&mut order);
-    order.into_iter().take(count(k)).map(Example::demo).collect()
+    order.into_iter().take(count(k)).map(demo).collect()
 }
 
 fn count(k: u32) -> usize {
@@ -69,14 +70,12 @@ mod tests {
     #[test]
     fn the_most_rewarded_are_shown_first_and_of_equals_the_first() {
         let rewards = [None, Some(0.1), Some(0.9), Some(f64::NAN), Some(0.1), Some(-1.0)];
-        let example = |(number, reward): (usize, Option<f64>)| Example {
-            id: String::new(),
-            system: None,
-            user: number.to_string(),
-            expected: "x".repeat(700),
-            reward,
+        let example = |(number, reward): (usize, Option<f64>)| {
+            let mut row = Row::new("", "", "", number.to_string(), "x".repeat(700));
+            row.reward = reward;
+            row
         };
-        let examples: Vec<Example> = rewards.into_iter().enumerate().map(example).collect();
+        let examples: Vec<Row> = rewards.into_iter().enumerate().map(example).collect();
         let order = |k| best(&examples, k).iter().map(|demo| demo.input.clone()).collect::<Vec<_>>().concat();
         assert_eq!(order(9), "214503");
         assert_eq!(order(2), "21");

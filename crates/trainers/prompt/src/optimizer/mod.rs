@@ -66,7 +66,7 @@ pub fn optimizer(name: &str) -> Result<Box<dyn Optimizer>, UnknownOptimizer> {
         "mipro" | "dspy-mipro" => Box::new(Mipro::default()),
         "instruction-search" => Box::new(InstructionSearch::default()),
         "bootstrap-fewshot" | "dspy-bootstrap-fewshot" => Box::new(BootstrapFewShot::default()),
-        other => return Err(UnknownOptimizer { name: crate::example::cut(other, NAME_BYTES_MAX) }),
+        other => return Err(UnknownOptimizer { name: crate::shown::cut(other, NAME_BYTES_MAX) }),
     })
 }
 

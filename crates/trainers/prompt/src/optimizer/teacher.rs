@@ -1,7 +1,9 @@
 //! What a model is asked when it is to write prompts, and how its answer is read.
 
-use crate::example::{Example, cut};
+use trainyard_trajectories::Row;
+
 use crate::model::Request;
+use crate::shown::{SHOWN_BYTES_MAX, cut, demo};
 
 /// How warm, and how long, an answer may be.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +13,7 @@ pub(super) struct Voice {
 }
 
 /// Asks for another way to say it.
-pub(super) fn rewrite(voice: Voice, instruction: &str, examples: &[Example]) -> Request {
+pub(super) fn rewrite(voice: Voice, instruction: &str, examples: &[Row]) -> Request {
     let shown: String = examples.iter().take(SHOWN).map(shown).collect();
     let wish = "Write a better version of the prompt: one under which a model gives exactly the expected outputs, in \
         their form, and for inputs like these too.";
@@ -38,7 +40,7 @@ pub(super) fn cross(voice: Voice, first: &str, second: &str) -> Request {
 }
 
 /// Asks what goes wrong, given examples with what was answered.
-pub(super) fn reflect(voice: Voice, instruction: &str, answered: &[(&Example, String)]) -> Request {
+pub(super) fn reflect(voice: Voice, instruction: &str, answered: &[(&Row, String)]) -> Request {
     let mut user = tagged(instruction);
     for (example, actual) in answered {
         user.push_str(&shown(example));
@@ -75,8 +77,8 @@ fn tagged(instruction: &str) -> String {
     format!("<prompt>\n{instruction}\n</prompt>\n")
 }
 
-fn shown(example: &Example) -> String {
-    let demo = example.demo();
+fn shown(example: &Row) -> String {
+    let demo = demo(example);
     format!("\n<input>{}</input>\n<expected>{}</expected>\n", demo.input, demo.output)
 }
 
@@ -85,7 +87,6 @@ const WRITER: &str = "You write system prompts for language models. Answer with 
 const CRITIC: &str = "You find out why a system prompt fails. Be short and concrete.";
 /// Examples that are shown with a wish.
 const SHOWN: usize = 5;
-const SHOWN_BYTES_MAX: usize = 600;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
-use trainyard_prompt::Example;
+use trainyard_trajectories::Row;
 
 /// A server of one request a connection.
 pub(crate) struct Fake {
@@ -231,20 +231,17 @@ fn criticise(user: &str) -> String {
 }
 
 /// Messages of three kinds, and what to do with each. Those to be quiet have the highest reward.
-pub(crate) fn examples(count: usize) -> Vec<Example> {
+pub(crate) fn examples(count: usize) -> Vec<Row> {
     let example = |number: usize| {
         let (user, action) = match number % 3 {
             0 => (format!("Milady, what is {number} and {number}?"), "RESPOND"),
             1 => (format!("Bob, have you seen number {number}?"), "IGNORE"),
             _ => (format!("Milady, be quiet about number {number}."), "STOP"),
         };
-        Example {
-            id: format!("call-{number}"),
-            system: None,
-            user,
-            expected: format!(r#"{{"action":"{action}"}}"#),
-            reward: (action == "STOP").then_some(1.0),
-        }
+        let expected = format!(r#"{{"action":"{action}"}}"#);
+        let mut row = Row::new(format!("call-{number}"), "should_respond", "", user, expected);
+        row.reward = (action == "STOP").then_some(1.0);
+        row
     };
     (0..count).map(example).collect()
 }
