@@ -1,6 +1,6 @@
 //! How well an answer fits what was expected: 0 to 1.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -18,8 +18,8 @@ use serde_json::Value;
 pub enum Compare {
     /// Of all words that either has, the share that both have; upper case is lower case.
     Words,
-    /// Of all fields that either has as a JSON object, the share in which both have the same; an expected text that is
-    /// no object is compared by [`Compare::Words`].
+    /// Of all fields that either has as a JSON object, those of objects within it among them, the share in which both
+    /// have the same; an expected text that is no object is compared by [`Compare::Words`].
     Fields,
     /// 1 for the same action, 0.5 when it has another view as its target, 0 for another action.
     Action,
@@ -72,18 +72,35 @@ fn words(actual: &str, expected: &str) -> f64 {
 }
 
 fn fields(actual: &str, expected: &str) -> f64 {
-    let Some(Value::Object(expected_fields)) = json(expected) else {
+    let Some(expected_fields @ Value::Object(_)) = json(expected) else {
         return words(actual, expected);
     };
-    let Some(Value::Object(actual_fields)) = json(actual) else {
+    let Some(actual_fields @ Value::Object(_)) = json(actual) else {
         return 0.0;
     };
+    let (actual_fields, expected_fields) = (leaves(&actual_fields), leaves(&expected_fields));
     let all: BTreeSet<&String> = expected_fields.keys().chain(actual_fields.keys()).collect();
-    let same = |name: &&&String| match (actual_fields.get(**name), expected_fields.get(**name)) {
+    let same = |path: &&&String| match (actual_fields.get(**path), expected_fields.get(**path)) {
         (Some(Value::String(one)), Some(Value::String(other))) => one.trim() == other.trim(),
         (one, other) => one == other,
     };
     if all.is_empty() { 1.0 } else { share(all.iter().filter(same).count(), all.len()) }
+}
+
+/// The fields of an object and of those within it, by their path; lists are one field each.
+fn leaves(object: &Value) -> BTreeMap<String, &Value> {
+    let mut leaves = BTreeMap::new();
+    let mut left = vec![(String::new(), object)];
+    while let Some((path, value)) = left.pop() {
+        match value.as_object().filter(|fields| !fields.is_empty()) {
+            Some(fields) => {
+                left.extend(fields.iter().map(|(name, value)| (format!("{path}/{name:?}"), value)));
+            }
+            None if path.is_empty() => {}
+            None => drop(leaves.insert(path, value)),
+        }
+    }
+    leaves
 }
 
 fn action(actual: &str, expected: &str) -> f64 {
@@ -181,6 +198,9 @@ mod tests {
         check(Compare::Fields, r#"{"action":"IGNORE","#, expected, 0.0);
         check(Compare::Fields, "IGNORE", expected, 0.0);
         check(Compare::Fields, "{}", "{}", 1.0);
+        let nested = r#"{"context_routing":{"primary":"a","more":["b"]},"x":{}}"#;
+        check(Compare::Fields, r#"{"x":{},"context_routing":{"primary":"a","more":[]}}"#, nested, 2.0 / 3.0);
+        check(Compare::Fields, r#"{"context_routing":"a","x":{}}"#, nested, 0.25);
         check(Compare::Fields, "well, respond", "respond", 0.5);
     }
 
