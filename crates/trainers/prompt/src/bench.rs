@@ -18,16 +18,24 @@ use crate::shown::cut;
 /// state of its own that lasts.
 pub struct Bench<'a> {
     pub(crate) caller: Caller<'a>,
-    learning: &'a [Row],
-    held_out: &'a [Row],
-    compare: Compare,
+    lesson: Lesson<'a>,
     chance: Chance,
     /// All that were scored; the first is the baseline.
     scored: Vec<Candidate>,
     known: BTreeSet<Prompt>,
     best: usize,
-    candidates_max: u64,
     watch: Watch<'a>,
+}
+
+/// What there is to learn from, and to measure by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lesson<'a> {
+    pub(crate) learning: &'a [Row],
+    pub(crate) held_out: &'a [Row],
+    pub(crate) compare: Compare,
+    pub(crate) seed: u64,
+    /// So many prompts are scored at most, the baseline among them.
+    pub(crate) candidates_max: u64,
 }
 
 /// Hears of each candidate that was scored; its error ends the run.
@@ -67,38 +75,23 @@ impl<'a> Bench<'a> {
     /// Scores the baseline, and is ready.
     pub(crate) fn new(
         mut caller: Caller<'a>,
-        (learning, held_out): (&'a [Row], &'a [Row]),
-        compare: Compare,
-        seed: u64,
-        (baseline, candidates_max): (Prompt, u64),
+        lesson: Lesson<'a>,
+        baseline: Prompt,
         mut watch: Watch<'a>,
     ) -> Result<Self, Ended> {
-        let (score, held_score) = measure(&mut caller, learning, held_out, compare, &baseline)?;
-        let tokens = baseline.tokens();
+        let (score, held_out) = lesson.measure(&mut caller, &baseline)?;
+        let (note, tokens) = ("baseline".to_owned(), baseline.tokens());
         let known = BTreeSet::from([baseline.clone()]);
-        let note = "baseline".to_owned();
-        let first =
-            Candidate { prompt: baseline, round: 0, variant: 0, note, score, held_out: held_score, tokens };
+        let first = Candidate { prompt: baseline, round: 0, variant: 0, note, score, held_out, tokens };
         watch(Told { step: 1, newest: &first, best: &first, asked: caller.asked() })?;
-        let (scored, chance) = (vec![first], Chance::new(seed, 0));
-        Ok(Self {
-            caller,
-            learning,
-            held_out,
-            compare,
-            chance,
-            scored,
-            known,
-            best: 0,
-            candidates_max,
-            watch,
-        })
+        let (scored, chance) = (vec![first], Chance::new(lesson.seed, 0));
+        Ok(Self { caller, lesson, chance, scored, known, best: 0, watch })
     }
 
     /// The examples to learn from; at least one.
     #[must_use]
     pub fn examples(&self) -> &'a [Row] {
-        self.learning
+        self.lesson.learning
     }
 
     /// The prompt that all begins with.
@@ -157,14 +150,13 @@ impl<'a> Bench<'a> {
         if !prompt.is_usable() || self.known.contains(&prompt) {
             return Ok(None);
         }
-        if self.scored.len() as u64 >= self.candidates_max {
-            return Err(Ended::Enough(self.candidates_max));
+        if self.scored.len() as u64 >= self.lesson.candidates_max {
+            return Err(Ended::Enough(self.lesson.candidates_max));
         }
-        let Self { caller, learning, held_out, compare, .. } = self;
-        let (score, held_score) = measure(caller, learning, held_out, *compare, &prompt)?;
+        let (score, held_out) = self.lesson.measure(&mut self.caller, &prompt)?;
         self.known.insert(prompt.clone());
         let (note, tokens) = (cut(&note.into(), NOTE_BYTES_MAX), prompt.tokens());
-        let candidate = Candidate { prompt, round, variant, note, score, held_out: held_score, tokens };
+        let candidate = Candidate { prompt, round, variant, note, score, held_out, tokens };
         if candidate.is_better_than(self.best()) {
             self.best = self.scored.len();
         }
@@ -190,47 +182,38 @@ impl std::fmt::Debug for Bench<'_> {
     }
 }
 
-/// The scores of a prompt on both parts.
-fn measure(
-    caller: &mut Caller<'_>,
-    learning: &[Row],
-    held_out: &[Row],
-    compare: Compare,
-    prompt: &Prompt,
-) -> Result<(f64, f64), Ended> {
-    let mut requests = questions(prompt, learning, 0);
-    requests.extend(questions(prompt, held_out, 0));
-    let answers = caller.ask(&requests)?;
-    let examples = learning.iter().chain(held_out);
-    let scores: Vec<f64> = answers
-        .iter()
-        .zip(examples)
-        .map(|(answer, example)| compare.score(answer, &example.expected))
-        .collect();
-    let (first, second) = scores.split_at(learning.len());
-    let score = mean(first);
-    Ok((score, if second.is_empty() { score } else { mean(second) }))
-}
-
-/// The scores of a prompt on examples, measured so many times.
-pub(crate) fn measure_again(
-    caller: &mut Caller<'_>,
-    examples: &[Row],
-    compare: Compare,
-    prompt: &Prompt,
-    times: u32,
-) -> Result<Vec<f64>, Ended> {
-    if examples.is_empty() {
-        return Ok(Vec::new());
+impl Lesson<'_> {
+    /// The scores of a prompt on both parts.
+    fn measure(&self, caller: &mut Caller<'_>, prompt: &Prompt) -> Result<(f64, f64), Ended> {
+        let Self { learning, held_out, .. } = *self;
+        let mut requests = questions(prompt, learning, 0);
+        requests.extend(questions(prompt, held_out, 0));
+        let answers = caller.ask(&requests)?;
+        let (first, second) = answers.split_at(learning.len());
+        let score = self.score(first, learning);
+        Ok((score, if held_out.is_empty() { score } else { self.score(second, held_out) }))
     }
-    let requests: Vec<Request> = (0..times).flat_map(|seed| questions(prompt, examples, seed)).collect();
-    let answers = caller.ask(&requests)?;
-    let score = |answers: &[String]| {
-        let scored =
-            answers.iter().zip(examples).map(|(answer, example)| compare.score(answer, &example.expected));
-        mean(&scored.collect::<Vec<_>>())
-    };
-    Ok(answers.chunks(examples.len()).map(score).collect())
+
+    /// The scores of a prompt on what is held back, measured so many times; none where nothing is.
+    pub(crate) fn measure_again(
+        &self,
+        caller: &mut Caller<'_>,
+        prompt: &Prompt,
+        times: u32,
+    ) -> Result<Vec<f64>, Ended> {
+        if self.held_out.is_empty() {
+            return Ok(Vec::new());
+        }
+        let requests: Vec<Request> =
+            (0..times).flat_map(|seed| questions(prompt, self.held_out, seed)).collect();
+        let answers = caller.ask(&requests)?;
+        Ok(answers.chunks(self.held_out.len()).map(|answers| self.score(answers, self.held_out)).collect())
+    }
+
+    fn score(&self, answers: &[String], rows: &[Row]) -> f64 {
+        let scores = answers.iter().zip(rows).map(|(answer, row)| self.compare.score(answer, &row.expected));
+        mean(&scores.collect::<Vec<_>>())
+    }
 }
 
 fn questions(prompt: &Prompt, examples: &[Row], seed: u32) -> Vec<Request> {

@@ -72,10 +72,10 @@ fn words(actual: &str, expected: &str) -> f64 {
 }
 
 fn fields(actual: &str, expected: &str) -> f64 {
-    let Some(expected_fields @ Value::Object(_)) = json(expected) else {
+    let Some(expected_fields) = json(expected, Value::is_object) else {
         return words(actual, expected);
     };
-    let Some(actual_fields @ Value::Object(_)) = json(actual) else {
+    let Some(actual_fields) = json(actual, Value::is_object) else {
         return 0.0;
     };
     let (actual_fields, expected_fields) = (leaves(&actual_fields), leaves(&expected_fields));
@@ -125,7 +125,7 @@ impl Deed {
     /// Reads the first JSON value in a text: an object, or a list of tool calls, of which the first counts. A text of one
     /// word is an action, too.
     fn of(text: &str) -> Option<Self> {
-        let Some(value) = json(text) else {
+        let Some(value) = json(text, is_call) else {
             let is_word =
                 !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
             return is_word.then(|| Self { action: text.to_lowercase(), view: None });
@@ -149,16 +149,30 @@ fn word(value: &Value) -> Option<String> {
     Some(text.trim().to_lowercase())
 }
 
-/// The first JSON object or list in a text, which may stand in other words or between fences.
-fn json(text: &str) -> Option<Value> {
-    let begin = text.find(['{', '['])?;
-    serde_json::Deserializer::from_str(&text[begin..]).into_iter().next()?.ok()
+/// The first JSON value of this kind in a text, which may stand in other words or between fences. One that is cut off is
+/// none, and neither is what lies in it.
+fn json(text: &str, is_wanted: fn(&Value) -> bool) -> Option<Value> {
+    for (begin, _) in text.match_indices(['{', '[']).take(BEGINNINGS) {
+        match serde_json::Deserializer::from_str(&text[begin..]).into_iter().next()? {
+            Ok(value) if is_wanted(&value) => return Some(value),
+            Err(error) if error.is_eof() => return None,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    None
+}
+
+/// An object, or a list of such.
+fn is_call(value: &Value) -> bool {
+    first(value).is_object()
 }
 
 fn share(part: usize, of: usize) -> f64 {
     trainyard_trainkit::real(part) / trainyard_trainkit::real(of)
 }
 
+/// So many places of a text are looked at where JSON may begin.
+const BEGINNINGS: usize = 16;
 const ACTIONS: [&str; 7] = ["action", "actions", "actionName", "toolName", "tool", "function", "name"];
 const ARGUMENTS: [&str; 5] = ["parameters", "params", "args", "arguments", "input"];
 const VIEWS: [&str; 5] = ["targetView", "target_view", "view", "viewId", "target"];
@@ -195,7 +209,9 @@ mod tests {
         );
         check(Compare::Fields, r#"{"action":"IGNORE"}"#, expected, 0.5);
         check(Compare::Fields, r#"{"action":"IGNORE","reason":"not for me","x":1,"y":2}"#, expected, 0.5);
+        check(Compare::Fields, r#"[1] {so} {"action":"IGNORE"}"#, expected, 0.5);
         check(Compare::Fields, r#"{"action":"IGNORE","#, expected, 0.0);
+        check(Compare::Fields, r#"{"x":{"action":"IGNORE"},"#, expected, 0.0);
         check(Compare::Fields, "IGNORE", expected, 0.0);
         check(Compare::Fields, "{}", "{}", 1.0);
         let nested = r#"{"context_routing":{"primary":"a","more":["b"]},"x":{}}"#;

@@ -10,7 +10,7 @@ use trainyard_trajectories::{HELD_OUT_SHARE, Row, split};
 
 use crate::answers::Answers;
 use crate::artifact::{Ancestor, Artifact};
-use crate::bench::{Bench, Candidate, Told, measure_again};
+use crate::bench::{Bench, Candidate, Lesson, Told};
 use crate::caller::{Caller, Ended};
 use crate::gate::{MEASURED, judge};
 use crate::model::LanguageModel;
@@ -95,11 +95,16 @@ impl Run<'_> {
             let _ = cx.report(Progress::step(0, order.total()).with_phase("measuring")); // asked for next
         }
         let in_use = order.incumbent.clone().map_or_else(|| baseline.clone(), Prompt::new);
-        let incumbent = measure_again(&mut caller, &parts.held_out, order.compare, &in_use, MEASURED)?;
+        let lesson = Lesson {
+            learning: &parts.learning,
+            held_out: &parts.held_out,
+            compare: order.compare,
+            seed: cx.seed(),
+            candidates_max: order.total(),
+        };
+        let incumbent = lesson.measure_again(&mut caller, &in_use, MEASURED)?;
         let watch = Box::new(|told: Told<'_>| self.told(&told));
-        let lessons = (&parts.learning[..], &parts.held_out[..]);
-        let begin = (baseline, order.total());
-        let mut bench = Bench::new(caller, lessons, order.compare, cx.seed(), begin, watch)?;
+        let mut bench = Bench::new(caller, lesson, baseline, watch)?;
         let ended = match order.optimizer.optimize(&mut bench) {
             Ok(()) | Err(Ended::Enough(_)) => None,
             Err(Ended::Stopped) if cx.stop_reason() == Some(Stop::TargetReached) => None,
@@ -118,16 +123,17 @@ impl Run<'_> {
         let cx = self.cx;
         match cx.resume_path().map(|path| Answers::read(&path)) {
             None => {}
-            Some(Ok((answers, whole))) => {
-                tracing::debug!(
-                    answers = answers.len(),
-                    whole,
-                    "answers of an earlier attempt are used again"
-                );
+            Some(Ok((answers, is_whole))) => {
+                if !is_whole {
+                    tracing::warn!(
+                        answers = answers.len(),
+                        "of a checkpoint only the answers before a damage are used"
+                    );
+                }
                 caller.answers = answers;
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "a checkpoint is of no use; the optimisation begins anew")
+                tracing::warn!(%error, "a checkpoint is of no use; the optimisation begins anew");
             }
         }
         let dir = cx.dir().map_err(|error| self.not_kept(error))?;
@@ -294,3 +300,30 @@ const ANSWERS: &str = "answers";
 const ARTIFACT: &str = "prompt.json";
 /// The stream of chance that examples are chosen by.
 const SAMPLE: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_examples_than_are_wanted_any_are_taken_in_their_order() {
+        let row = |number: usize| Row::new(number.to_string(), "", "", "asked", "answered");
+        let rows: Vec<Row> = (0..100).map(row).collect();
+        let taken = |seed, most| {
+            let Parts { learning, held_out } = parts(rows.iter().collect(), seed, most);
+            let numbers =
+                |rows: Vec<Row>| -> Vec<usize> { rows.iter().map(|row| row.id.parse().unwrap()).collect() };
+            (numbers(learning), numbers(held_out))
+        };
+        for most in [1, 40, 100, 101] {
+            let (learning, held_out) = taken(1, most);
+            assert!(learning.is_sorted() && held_out.is_sorted() && !learning.is_empty());
+            let mut all = [learning, held_out].concat();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), most.min(100));
+        }
+        assert_eq!(taken(1, 40), taken(1, 40));
+        assert_ne!(taken(1, 40), taken(2, 40));
+    }
+}

@@ -126,7 +126,9 @@ impl Shared {
         };
         let headers: BTreeMap<String, String> = lines[1..].iter().map(header).collect();
         let mut body = vec![0; headers["content-length"].parse().unwrap()];
-        reader.read_exact(&mut body).unwrap();
+        if reader.read_exact(&mut body).is_err() {
+            return; // who asked was killed
+        }
         let body = serde_json::from_slice(&body).unwrap();
         let asked = {
             let mut all = self.asked.lock().unwrap();
