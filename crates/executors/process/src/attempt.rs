@@ -179,6 +179,10 @@ impl<'a> Attempt<'a> {
 
     /// Tells host and yard what is new. Whether it is to stop is looked at elsewhere.
     fn pass_on(&mut self) {
+        if let Some((step, performance)) = self.digest.peak() {
+            let best = Progress { performance: self.cx.score(performance), ..Progress::step(step, 0) };
+            let _ = self.cx.report(best);
+        }
         if let Some(seen) = self.digest.news() {
             let step = seen.step.unwrap_or_else(|| self.cx.resume_from());
             let mut progress = Progress::step(step, seen.total.unwrap_or(0));
