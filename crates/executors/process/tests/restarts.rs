@@ -182,13 +182,7 @@ fn forge(rig: &Rig, job: JobId, change: impl FnOnce(&mut serde_json::Value)) {
 #[test]
 fn another_process_that_has_got_its_number_is_left_alone() {
     let rig = Rig::new();
-    let gate = rig.gate("gate");
-    let open = rig.open();
-    let job =
-        open.submit(&format!("[ \"$TRAINYARD_ATTEMPT\" = 2 ] || read -r word < {}", gate.path.display()));
-    let (pid, _) = open.until_began();
-    open.shut_down();
-    let mut ended = Handle::of(pid);
+    let Left { job, mut ended, pid, gate: _gate, .. } = left(&rig);
     kill_group(pid);
     ended.wait();
     let mut stranger = stranger();
@@ -203,9 +197,17 @@ fn another_process_that_has_got_its_number_is_left_alone() {
     stranger.wait().unwrap();
 }
 
-/// A run that was left at work, which waits for ever: its job, its process, and the file of its output.
-fn left(rig: &Rig) -> (JobId, u32, PathBuf) {
-    let gate = rig.gate("never");
+/// A first attempt that was left at work and waits; a second ends at once.
+struct Left {
+    job: JobId,
+    ended: Handle,
+    pid: u32,
+    log: PathBuf,
+    gate: Gate,
+}
+
+fn left(rig: &Rig) -> Left {
+    let gate = rig.gate("gate");
     let open = rig.open();
     let job = open.submit(&format!(
         "[ \"$TRAINYARD_ATTEMPT\" = 1 ] || exit 0; echo up; read -r word < {}",
@@ -217,15 +219,15 @@ fn left(rig: &Rig) -> (JobId, u32, PathBuf) {
     });
     open.until_line("up");
     open.shut_down();
-    (job, pid, log)
+    assert!(is_at_work(pid));
+    Left { job, ended: Handle::of(pid), pid, log, gate }
 }
 
 #[test]
 fn one_whose_record_is_gone_or_cannot_be_read_is_ended_and_begun_anew() {
     for text in [None, Some(""), Some("{\"process\":{\"pid\""), Some("{}"), Some("\0\0")] {
         let rig = Rig::new();
-        let (job, pid, _) = left(&rig);
-        let mut ended = Handle::of(pid);
+        let Left { job, mut ended, gate: _gate, .. } = left(&rig);
         match text {
             None => std::fs::remove_file(record(&rig, job)).unwrap(),
             Some(text) => std::fs::write(record(&rig, job), text).unwrap(),
@@ -241,8 +243,7 @@ fn one_whose_record_is_gone_or_cannot_be_read_is_ended_and_begun_anew() {
 #[test]
 fn one_whose_files_cannot_be_followed_is_ended() {
     let rig = Rig::new();
-    let (job, pid, log) = left(&rig);
-    let mut ended = Handle::of(pid);
+    let Left { job, mut ended, log, gate: _gate, .. } = left(&rig);
     let folder = log.parent().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
     let open = rig.open();
@@ -252,8 +253,7 @@ fn one_whose_files_cannot_be_followed_is_ended() {
     open.shut_down();
 
     let rig = Rig::new();
-    let (job, pid, log) = left(&rig);
-    let mut ended = Handle::of(pid);
+    let Left { job, mut ended, log, gate: _gate, .. } = left(&rig);
     let other = rig.path("other");
     std::fs::write(&other, "::trainyard:: {}").unwrap();
     std::fs::remove_file(&log).unwrap();
@@ -267,13 +267,7 @@ fn one_whose_files_cannot_be_followed_is_ended() {
 #[test]
 fn a_restart_of_the_machine_loses_every_process() {
     let rig = Rig::new();
-    let gate = rig.gate("gate");
-    let open = rig.open();
-    let job =
-        open.submit(&format!("[ \"$TRAINYARD_ATTEMPT\" = 2 ] || read -r word < {}", gate.path.display()));
-    let (pid, _) = open.until_began();
-    open.shut_down();
-    let mut ended = Handle::of(pid);
+    let Left { job, mut ended, gate, .. } = left(&rig);
     gate.open();
     ended.wait();
     forge(&rig, job, |record| record["process"]["boot"] = "another".into());
