@@ -31,6 +31,7 @@ pub(crate) struct Attempt<'a> {
     places: Places,
     /// `None` once it has ended, or is left alone.
     process: Option<Process>,
+    is_found: bool,
     output: Tail,
     events: Tail,
     digest: Digest,
@@ -44,6 +45,15 @@ pub(crate) struct Attempt<'a> {
     term_again_at: Option<Instant>,
     /// When it is killed.
     kill_at: Option<Instant>,
+}
+
+/// What there is to follow.
+pub(crate) struct Start {
+    pub(crate) record: Record,
+    /// `None` when it has ended already.
+    pub(crate) process: Option<Process>,
+    /// Whether an earlier process of this service has started it.
+    pub(crate) is_found: bool,
 }
 
 /// A file that is followed line by line.
@@ -64,9 +74,9 @@ impl<'a> Attempt<'a> {
         trainer: &'a ProcessTrainer,
         cx: &'a Context,
         run: Run,
-        record: Record,
-        mut process: Option<Process>,
+        start: Start,
     ) -> Result<Self, TrainError> {
+        let Start { record, mut process, is_found } = start;
         let places = Places::within(&record.folder);
         let tail = |path| Tail::open(path, record.log_bytes_max);
         let tails = tail(&places.log).and_then(|output| Ok((output, tail(&places.events)?)));
@@ -78,8 +88,8 @@ impl<'a> Attempt<'a> {
             }
         };
         let digest = Digest::new(Reader::new(record.formats.iter().copied()));
-        let checkpoint = if cx.is_recovering() { cx.resume().map(|known| known.step) } else { None };
-        let began = (!cx.is_recovering()).then(Instant::now);
+        let checkpoint = if is_found { cx.resume().map(|known| known.step) } else { None };
+        let began = (!is_found).then(Instant::now);
         Ok(Self {
             trainer,
             cx,
@@ -87,6 +97,7 @@ impl<'a> Attempt<'a> {
             record,
             places,
             process,
+            is_found,
             output,
             events,
             digest,
@@ -100,7 +111,7 @@ impl<'a> Attempt<'a> {
 
     /// Follows it, and says what came of it.
     pub(crate) fn follow(mut self) -> Result<Trained, TrainError> {
-        let (pid, is_found) = (self.record.process.pid, self.cx.is_recovering());
+        let (pid, is_found) = (self.record.process.pid, self.is_found);
         telemetry::began(self.run, pid, is_found);
         let began = Began { pid, log: &self.places.log, is_found };
         self.trainer.observer().began(self.run, &began);
@@ -213,7 +224,7 @@ impl<'a> Attempt<'a> {
             return;
         };
         // What a found process had said before is known.
-        if self.cx.is_recovering() && self.checkpoint.is_some_and(|known| step <= known) {
+        if self.is_found && self.checkpoint.is_some_and(|known| step <= known) {
             return;
         }
         match self.locate(&place).and_then(|path| self.cx.checkpoint(path, step)) {

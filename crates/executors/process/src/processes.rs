@@ -37,7 +37,8 @@ impl Processes {
     }
 
     /// A trainer that runs what `plan` says for a job, given the attempt's folder, which is there. It is called once for an
-    /// attempt, not again when its process is found after a restart; an error ends the attempt.
+    /// attempt, and not again when its process is found after a restart, but when it had not begun yet; an error ends the
+    /// attempt.
     pub fn trainer(
         &self,
         plan: impl Fn(&JobToTrain, &Path) -> Result<Launch, TrainError> + Send + Sync + 'static,
@@ -123,6 +124,11 @@ impl Processes {
         // What cannot be read names no process that could be told to stop.
         let record = self.records.read(run).ok().flatten();
         let process = record.as_ref().map(|record| Process::find(&record.process)).transpose()?.flatten();
+        // One that has ended and that nobody has taken note of is there, and is at work no more.
+        let process = match process {
+            Some(mut process) => (!process.wait(Duration::ZERO)?).then_some(process),
+            None => None,
+        };
         let (Some(record), Some(mut process)) = (record, process) else {
             cleared.ended += usize::from(Self::kill_the_rest(run));
             self.records.remove(run)?;

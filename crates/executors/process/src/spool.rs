@@ -1,6 +1,6 @@
 //! A file that another process appends to, read from its start to its growing end.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
@@ -33,9 +33,13 @@ pub(crate) enum Read {
 }
 
 impl Spool {
-    /// A file for another process to append to, made if it is not there.
+    /// A new file for another process to append to, in place of what a start that was cut short may have left.
     pub(crate) fn make(path: &Path) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).open(path)
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        OpenOptions::new().append(true).create_new(true).open(path)
     }
 
     /// Reads one.

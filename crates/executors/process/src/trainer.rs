@@ -9,7 +9,7 @@ use std::time::Duration;
 use trainyard_core::{Kind, Run, Trained};
 use trainyard_runtime::{Builder, Context, JobToTrain, TrainError, Trainer};
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Start};
 use crate::processes::RUN_ID;
 use crate::record::{Record, name};
 use crate::spawn::spawn;
@@ -106,7 +106,7 @@ impl ProcessTrainer {
     }
 
     /// Starts a process.
-    fn begin(&self, cx: &Context, job: &JobToTrain) -> Result<(Record, Option<Process>), TrainError> {
+    fn begin(&self, cx: &Context, job: &JobToTrain) -> Result<Start, TrainError> {
         let records = self.processes.records();
         let places = Places::within(cx.dir()?);
         let launch = (self.plan)(job, &places.folder)?;
@@ -137,7 +137,7 @@ impl ProcessTrainer {
         };
         // It waits until its number is on disk: whatever happens, it is found again.
         match records.write(job.run, &record) {
-            Ok(()) => Ok((record, Some(held.let_go()))),
+            Ok(()) => Ok(Start { record, process: Some(held.let_go()), is_found: false }),
             Err(error) => {
                 held.call_off();
                 self.processes.forget(job.run);
@@ -146,24 +146,36 @@ impl ProcessTrainer {
         }
     }
 
-    /// Finds what an earlier process of this service has started; no process when it has ended by itself.
-    fn find(&self, cx: &Context, run: Run) -> Result<(Record, Option<Process>), TrainError> {
-        let found = self.look_for(run).map_err(|why| {
-            Processes::kill_the_rest(run);
-            self.processes.has_ended(run);
-            TrainError::interrupted(format!("its process is lost: {why}"))
-        })?;
+    /// Finds what an earlier process of this service has started, or starts it if it was not let go yet.
+    fn find(&self, cx: &Context, job: &JobToTrain) -> Result<Start, TrainError> {
+        let run = job.run;
+        let start = match self.look_for(run) {
+            Ok(Some(start)) => start,
+            Ok(None) => {
+                // It waits for a word that will not come, unless a hand has removed what was written down of it.
+                Processes::kill_the_rest(run);
+                cx.stop_reason().map_or(Ok(()), |stop| Err(TrainError::from(stop)))?;
+                self.begin(cx, job)?
+            }
+            Err(why) => {
+                Processes::kill_the_rest(run);
+                self.processes.has_ended(run);
+                return Err(TrainError::interrupted(format!("its process is lost: {why}")));
+            }
+        };
         // A refusal says that it is to stop, which is seen to below.
         let _ = cx.recovered();
-        Ok(found)
+        Ok(start)
     }
 
-    fn look_for(&self, run: Run) -> io::Result<(Record, Option<Process>)> {
+    /// What is written down of a run; nothing when its process has never begun.
+    fn look_for(&self, run: Run) -> io::Result<Option<Start>> {
         let records = self.processes.records();
         let unreadable =
             |error| io::Error::other(format!("what is written down of it cannot be read: {error}"));
-        let record = records.read(run).map_err(unreadable)?;
-        let record = record.ok_or_else(|| io::Error::other("nothing is written down of it"))?;
+        let Some(record) = records.read(run).map_err(unreadable)? else {
+            return Ok(None);
+        };
         if !record.process.is_of_this_boot()? {
             return Err(io::Error::other("the machine was restarted"));
         }
@@ -171,15 +183,14 @@ impl ProcessTrainer {
         if process.is_none() && records.exit(run) == Exit::Lost {
             return Err(io::Error::other(Exit::Lost.to_string()));
         }
-        Ok((record, process))
+        Ok(Some(Start { record, process, is_found: true }))
     }
 }
 
 impl Trainer for ProcessTrainer {
     fn train(&self, cx: &mut Context, job: &JobToTrain) -> Result<Trained, TrainError> {
-        let (record, process) =
-            if cx.is_recovering() { self.find(cx, job.run)? } else { self.begin(cx, job)? };
-        let attempt = Attempt::new(self, cx, job.run, record, process);
+        let start = if cx.is_recovering() { self.find(cx, job)? } else { self.begin(cx, job)? };
+        let attempt = Attempt::new(self, cx, job.run, start);
         attempt.inspect_err(|_| self.processes.has_ended(job.run))?.follow()
     }
 }

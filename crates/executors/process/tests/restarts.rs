@@ -224,14 +224,26 @@ fn left(rig: &Rig) -> Left {
 }
 
 #[test]
-fn one_whose_record_is_gone_or_cannot_be_read_is_ended_and_begun_anew() {
-    for text in [None, Some(""), Some("{\"process\":{\"pid\""), Some("{}"), Some("\0\0")] {
+fn one_whose_start_was_cut_short_is_started_under_the_same_lease() {
+    let rig = Rig::new();
+    let Left { job, mut ended, pid, gate, .. } = left(&rig);
+    std::fs::remove_file(record(&rig, job)).unwrap();
+    let open = rig.open();
+    let (second, is_found) = open.until_began();
+    assert!(second != pid && !is_found);
+    ended.wait();
+    gate.open();
+    assert_eq!(open.outcome(job), Outcome::Completed { model: None });
+    assert_eq!((open.job(job).attempts.get(), open.job(job).interruptions), (1, 0), "it is no mishap");
+    open.shut_down();
+}
+
+#[test]
+fn one_whose_record_cannot_be_read_is_ended_and_begun_anew() {
+    for text in ["", "{\"process\":{\"pid\"", "{}", "\0\0"] {
         let rig = Rig::new();
         let Left { job, mut ended, gate: _gate, .. } = left(&rig);
-        match text {
-            None => std::fs::remove_file(record(&rig, job)).unwrap(),
-            Some(text) => std::fs::write(record(&rig, job), text).unwrap(),
-        }
+        std::fs::write(record(&rig, job), text).unwrap();
         let open = rig.open();
         assert_eq!(open.outcome(job), Outcome::Completed { model: None }, "in its second attempt");
         assert_eq!(open.job(job).interruptions, 1);
