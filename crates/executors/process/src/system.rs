@@ -163,7 +163,8 @@ pub(crate) fn give_back(file: &File, from: u64, to: u64) -> io::Result<()> {
 
 /// Kills every process that was started with this variable, and waits until they are gone. How many there were.
 ///
-/// It is for what has outlived the shell around it, whose number says nothing any more.
+/// It is for what has outlived the shell around it, whose number says nothing any more. Whoever becomes another
+/// program at this very moment has no variables to be seen, and is missed.
 pub(crate) fn kill_all_with(name: &str, value: &str) -> io::Result<usize> {
     let variable = format!("{name}={value}");
     let mut count = 0;
@@ -251,6 +252,7 @@ fn boot() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
     use std::process::Stdio;
 
     /// A group that waits for a word.
@@ -289,10 +291,13 @@ mod tests {
 
     #[test]
     fn whoever_has_a_variable_is_killed_and_nobody_else() {
+        // It has its variables once it says something: right after its start it may have yet to get them.
         let group = |value: &str| {
-            let mut command = Command::new("cat");
+            let mut command = Command::new("sh");
             let command = lead_a_group(&mut command).env("TRAINYARD_TEST_RUN", value);
-            let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            let command = command.args(["-c", "echo up; read -r word"]);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            child.stdout.take().unwrap().read_exact(&mut [0; 3]).unwrap();
             Process::of_child(child).unwrap()
         };
         let value = format!("{}.1", std::process::id());
