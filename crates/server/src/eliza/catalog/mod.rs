@@ -14,7 +14,7 @@ pub(crate) use self::datasets::{DatasetRecord, DatasetRefused};
 pub(crate) use self::runs::RunRecord;
 use self::trajectories::Kept;
 pub(crate) use self::trajectories::{Bounds, NewTrajectory, NotTaken};
-use crate::records::{Records, RecordsError};
+use crate::records::{Records, RecordsError, count};
 
 /// Of the tables below; stored as `user_version`.
 const FORMAT: i64 = 1;
@@ -89,7 +89,15 @@ const SCHEMA: &str = "
         -- of the attempt that runs, or ran last
         folder TEXT,
         log TEXT,
-        program TEXT
+        program TEXT,
+        -- where it runs, and the model it starts from
+        backend TEXT,
+        model TEXT
+    ) STRICT;
+    -- the numbers that models are named by, none of them twice
+    CREATE TABLE versions (
+        serial INTEGER PRIMARY KEY AUTOINCREMENT,
+        job TEXT NOT NULL UNIQUE
     ) STRICT;
     CREATE TABLE models (
         model TEXT PRIMARY KEY NOT NULL,
@@ -102,6 +110,10 @@ const SCHEMA: &str = "
         helpfulness REAL,
         output TEXT,
         benchmarked_ms INTEGER
+    ) STRICT;
+    -- what was made here, and shown to somebody
+    CREATE TABLE told (
+        what TEXT PRIMARY KEY NOT NULL
     ) STRICT;
     -- files of trajectories that were taken in whole, by the SHA-256 of what is in them
     CREATE TABLE imports (
@@ -124,6 +136,21 @@ impl Catalog {
         let records = Records::open(path, FORMAT, SCHEMA)?;
         let kept = Mutex::new(Kept::read(&records)?);
         Ok(Self { records, kept })
+    }
+
+    /// Whether somebody was shown the token that was made here.
+    pub(crate) fn is_token_told(&self) -> Result<bool, RecordsError> {
+        let sql = "SELECT count(*) FROM told WHERE what = 'token'";
+        Ok(self.records.one(sql, [], |row| count(row, 0))? > 0)
+    }
+
+    /// Somebody is shown it, or will be shown another one.
+    pub(crate) fn tell_token(&self, is_told: bool) -> Result<(), RecordsError> {
+        let sql = match is_told {
+            true => "INSERT OR IGNORE INTO told (what) VALUES ('token')",
+            false => "DELETE FROM told WHERE what = 'token'",
+        };
+        self.records.step(sql, &[]).map(drop)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Row, params};
 use trainyard_core::JobId;
+use trainyard_eliza::Backend;
 
 use super::Catalog;
 use crate::records::{RecordsError, count, failed, id, stored, text};
@@ -22,6 +23,9 @@ pub(crate) struct RunRecord {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) log: Option<PathBuf>,
     pub(crate) program: Option<PathBuf>,
+    pub(crate) backend: Option<Backend>,
+    /// The model it starts from.
+    pub(crate) model: Option<String>,
 }
 
 impl Catalog {
@@ -38,13 +42,15 @@ impl Catalog {
             folder,
             log,
             program,
+            backend,
+            model,
         } = run;
         let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let sql = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+        let sql = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
             ON CONFLICT DO UPDATE SET phase = ?2,
                 fraction = max(coalesce(fraction, ?3), coalesce(?3, fraction)),
                 iteration = ?4, iterations = ?5, loss = ?6, exit_code = ?7, signal = ?8, folder = ?9, log = ?10,
-                program = ?11";
+                program = ?11, backend = ?12, model = ?13";
         let values = params![
             job.to_string(),
             phase,
@@ -57,6 +63,8 @@ impl Catalog {
             shown(folder),
             shown(log),
             shown(program),
+            backend.map(Backend::as_str),
+            model,
         ];
         self.records.step(sql, values).map(drop)
     }
@@ -64,9 +72,21 @@ impl Catalog {
     /// How a run stands; `None` when nothing was noted.
     pub(crate) fn run(&self, job: JobId) -> Result<Option<RunRecord>, RecordsError> {
         let sql =
-            "SELECT phase, fraction, iteration, iterations, loss, exit_code, signal, folder, log, program
+            "SELECT phase, fraction, iteration, iterations, loss, exit_code, signal, folder, log, program, backend, model
             FROM runs WHERE job = ?1";
         self.records.find(sql, params![job.to_string()], read)
+    }
+
+    /// The number of the model that this job makes: given once, and never to another one.
+    pub(crate) fn make_version(&self, job: JobId) -> Result<(), RecordsError> {
+        let sql = "INSERT OR IGNORE INTO versions (job) VALUES (?1)";
+        self.records.step(sql, params![job.to_string()]).map(drop)
+    }
+
+    /// The same, if it was given.
+    pub(crate) fn version(&self, job: JobId) -> Result<Option<u64>, RecordsError> {
+        let sql = "SELECT serial FROM versions WHERE job = ?1";
+        self.records.find(sql, params![job.to_string()], |row| count(row, 0))
     }
 
     /// Forgets what was noted of the runs of jobs that are none of these; says how many.
@@ -75,6 +95,7 @@ impl Catalog {
         let noted = self.records.all("SELECT job FROM runs", [], read)?;
         let gone: Vec<JobId> = noted.into_iter().filter(|job| !jobs.contains(job)).collect();
         for job in &gone {
+            self.records.step("DELETE FROM versions WHERE job = ?1", params![job.to_string()])?;
             self.records.step("DELETE FROM runs WHERE job = ?1", params![job.to_string()])?;
         }
         Ok(gone.len())
@@ -90,6 +111,10 @@ fn read(row: &Row<'_>) -> Result<RunRecord, RecordsError> {
         let found: Option<String> = row.get(column).map_err(failed("read"))?;
         Ok(found.map(PathBuf::from))
     };
+    let backend: Option<String> = row.get(10).map_err(failed("read"))?;
+    let unknown = |word: String| {
+        Backend::of(&word).ok_or_else(|| RecordsError::Damaged(format!("the backend {word:?}")))
+    };
     Ok(RunRecord {
         phase: row.get(0).map_err(failed("read"))?,
         fraction: row.get(1).map_err(failed("read"))?,
@@ -101,5 +126,7 @@ fn read(row: &Row<'_>) -> Result<RunRecord, RecordsError> {
         folder: path(7)?,
         log: path(8)?,
         program: path(9)?,
+        backend: backend.map(unknown).transpose()?,
+        model: row.get(11).map_err(failed("read"))?,
     })
 }

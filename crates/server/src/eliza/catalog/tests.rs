@@ -180,6 +180,16 @@ fn the_newest_documents_come_first_and_no_more_than_wanted() {
 }
 
 #[test]
+fn a_token_is_told_until_it_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = open(&folder);
+    for is_told in [false, true, true, false] {
+        catalog.tell_token(is_told).unwrap();
+        assert_eq!(open(&folder).is_token_told().unwrap(), is_told);
+    }
+}
+
+#[test]
 fn a_file_is_taken_in_once() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = open(&folder);
@@ -246,6 +256,8 @@ fn a_run_never_falls_back_and_goes_with_its_job() {
         loss: Some(0.25),
         log: Some("work/log".into()),
         exit_code: Some(-1),
+        backend: Some(Backend::Mlx),
+        model: Some("small".to_owned()),
         ..RunRecord::default()
     };
     catalog.put_run(one, &run(Some(0.45))).unwrap();
@@ -256,7 +268,13 @@ fn a_run_never_falls_back_and_goes_with_its_job() {
     catalog.put_run(two, &run(None)).unwrap();
     catalog.put_run(two, &run(Some(0.5))).unwrap();
     assert_eq!(catalog.run(two).unwrap().unwrap().fraction, Some(0.5));
+    for job in [one, one, two] {
+        catalog.make_version(job).unwrap();
+    }
+    let versions = || [one, two].map(|job| catalog.version(job).unwrap());
+    assert_eq!(versions(), [Some(1), Some(2)]);
     assert_eq!(catalog.keep_runs(&[two].into()).unwrap(), 1);
+    assert_eq!(versions(), [None, Some(2)]);
     assert_eq!((catalog.run(one).unwrap(), catalog.run(two).unwrap().is_some()), (None, true));
 }
 

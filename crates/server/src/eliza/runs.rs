@@ -1,0 +1,270 @@
+//! Runs as they go on: what is shown of them beside what the yard knows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use trainyard_core::{JobId, Run};
+use trainyard_eliza::{Backend, Event, EventKind, Events, RunNotes};
+use trainyard_process::{Began, Exit, Observer, Seen};
+use trainyard_trainkit::write_beside;
+
+use super::catalog::{Catalog, RunRecord};
+use crate::records::RecordsError;
+
+/// What is known of runs: of those at work in memory and, every now and then, in the catalogue; of others there.
+///
+/// Of a log the last lines are kept, in memory while the run is at work, in a file of its own afterwards: the run's own
+/// folder goes when it has failed.
+pub(crate) struct Runs {
+    catalog: Arc<Catalog>,
+    events: Events,
+    /// Of the logs of runs that are over.
+    folder: PathBuf,
+    live: Mutex<BTreeMap<JobId, Live>>,
+}
+
+/// A run at work.
+struct Live {
+    record: RunRecord,
+    log: VecDeque<String>,
+    /// So many lines come again that were told before this process was.
+    known: u64,
+    stored_at: Option<Instant>,
+}
+
+impl Runs {
+    pub(super) fn open(catalog: Arc<Catalog>, events: Events, folder: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        Ok(Self { catalog, events, folder, live: Mutex::default() })
+    }
+
+    /// A run is about to begin, of an attempt with this folder.
+    pub(super) fn begin(&self, job: JobId, what: Beginning<'_>) -> Result<(), RecordsError> {
+        let Beginning { backend, model, folder, program } = what;
+        let before = self.catalog.run(job)?.unwrap_or_default();
+        let record = RunRecord {
+            phase: Some("starting".to_owned()),
+            fraction: Some(before.fraction.unwrap_or(STARTED).max(STARTED)),
+            folder: Some(folder.to_owned()),
+            program,
+            backend: Some(backend),
+            model,
+            ..before
+        };
+        self.catalog.put_run(job, &RunRecord { exit_code: None, signal: None, ..record.clone() })?;
+        let mut live = self.live.lock();
+        let log = live.remove(&job).map(|live| live.log).unwrap_or_default();
+        live.insert(job, Live { record, log, known: 0, stored_at: Some(Instant::now()) });
+        Ok(())
+    }
+
+    /// How a run stands, with the end of its log.
+    pub(super) fn notes(&self, job: JobId) -> Result<RunNotes, RecordsError> {
+        if let Some(live) = self.live.lock().get(&job) {
+            return Ok(notes(live.record.clone(), live.log.iter().cloned().collect()));
+        }
+        let Some(record) = self.catalog.run(job)? else { return Ok(RunNotes::default()) };
+        Ok(notes(record, lines(&self.log_of(job))))
+    }
+
+    /// Forgets the runs of jobs that are none of these.
+    pub(super) fn keep(&self, jobs: &std::collections::BTreeSet<JobId>) -> Result<(), RecordsError> {
+        let gone = self.catalog.keep_runs(jobs)?;
+        if gone > 0 {
+            tracing::debug!(gone, "runs are forgotten with their jobs");
+        }
+        let is_kept = |name: &str| match name.strip_suffix(ENDING).map(uuid::Uuid::try_parse) {
+            Some(Ok(id)) => jobs.contains(&JobId::new(id)),
+            Some(Err(_)) | None => true,
+        };
+        if let Err(error) = crate::incoming::clear(&self.folder, |_, name| !is_kept(name)) {
+            tracing::warn!(%error, "logs of runs are cleared away later");
+        }
+        Ok(())
+    }
+
+    fn log_of(&self, job: JobId) -> PathBuf {
+        self.folder.join(format!("{job}{ENDING}"))
+    }
+
+    /// Changes what is known of a run at work, and stores it when that is due.
+    fn change(&self, job: JobId, change: impl FnOnce(&mut Live) -> Due) {
+        let mut runs = self.live.lock();
+        let Some(live) = runs.get_mut(&job) else { return };
+        let is_due = match change(live) {
+            Due::Now => true,
+            Due::Sometime => live.stored_at.is_none_or(|at| at.elapsed() >= STORED_EVERY),
+            Due::Never => false,
+        };
+        if !is_due {
+            return;
+        }
+        live.stored_at = Some(Instant::now());
+        let record = live.record.clone();
+        drop(runs);
+        self.store(job, &record);
+    }
+
+    fn store(&self, job: JobId, record: &RunRecord) {
+        if let Err(error) = self.catalog.put_run(job, record) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(%job, error, "what a run has come to could not be noted");
+        }
+    }
+}
+
+/// What a run begins with.
+pub(super) struct Beginning<'a> {
+    pub(super) backend: Backend,
+    /// The model it starts from.
+    pub(super) model: Option<String>,
+    pub(super) folder: &'a Path,
+    pub(super) program: Option<PathBuf>,
+}
+
+/// When a change is to be stored.
+enum Due {
+    Now,
+    /// Not sooner than a while after the last.
+    Sometime,
+    Never,
+}
+
+impl Observer for Runs {
+    fn began(&self, run: Run, process: &Began<'_>) {
+        let known = if process.is_found { count_lines(process.log) } else { 0 };
+        let found = || match self.catalog.run(run.job) {
+            Ok(record) => record.unwrap_or_default(),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(job = %run.job, error, "what a run had come to could not be read");
+                RunRecord::default()
+            }
+        };
+        let mut live = self.live.lock();
+        let live = live.entry(run.job).or_insert_with(|| Live {
+            record: found(),
+            log: VecDeque::new(),
+            known: 0,
+            stored_at: None,
+        });
+        live.record.log = Some(process.log.to_owned());
+        live.known = known;
+        if process.is_found {
+            live.log.clear();
+        }
+        let record = live.record.clone();
+        self.store(run.job, &record);
+    }
+
+    fn line(&self, run: Run, line: &str) {
+        let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+        let mut is_new = true;
+        self.change(run.job, |live| {
+            if live.log.len() == LINES_MAX {
+                live.log.pop_front();
+            }
+            live.log.push_back(line.to_owned());
+            is_new = live.known == 0;
+            live.known = live.known.saturating_sub(1);
+            Due::Never
+        });
+        if is_new {
+            let mut event = Event::new(EventKind::JobLog, line);
+            event.job = Some(run.job);
+            self.events.publish(event);
+        }
+    }
+
+    fn progress(&self, run: Run, seen: &Seen) {
+        self.change(run.job, |live| {
+            let record = &mut live.record;
+            let share = seen.step.zip(seen.total).filter(|(_, total)| *total > 0);
+            #[expect(clippy::cast_precision_loss, reason = "of numbers that large the end does not matter")]
+            let share = share.map(|(step, total)| (step as f64 / total as f64).min(1.0));
+            let fraction = seen.fraction.into_iter().chain(share).chain(record.fraction);
+            record.fraction = fraction.reduce(f64::max);
+            let is_other = seen.phase.is_some() && seen.phase != record.phase;
+            record.phase = seen.phase.clone().or_else(|| Some("running".to_owned()));
+            record.iteration = seen.step.or(record.iteration);
+            record.iterations = seen.total.or(record.iterations);
+            record.loss = seen.loss.or(record.loss);
+            if is_other { Due::Now } else { Due::Sometime }
+        });
+    }
+
+    fn ended(&self, run: Run, exit: Exit) {
+        let Some(mut live) = self.live.lock().remove(&run.job) else { return };
+        live.record.exit_code = exit.code();
+        live.record.signal = exit.signal();
+        let path = self.log_of(run.job);
+        let write = |to: &mut io::BufWriter<File>| {
+            live.log.iter().try_for_each(|line| writeln!(to, "{line}"))
+        };
+        match write_beside(&path, write) {
+            Ok(()) => live.record.log = Some(path),
+            Err(error) => tracing::warn!(job = %run.job, %error, "the end of a log could not be kept"),
+        }
+        self.store(run.job, &live.record);
+    }
+}
+
+fn notes(record: RunRecord, log: Vec<String>) -> RunNotes {
+    RunNotes {
+        log,
+        phase: record.phase,
+        fraction: record.fraction,
+        iteration: record.iteration,
+        iterations: record.iterations,
+        loss: record.loss,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        output_dir: record.folder,
+        log_path: record.log,
+        script_path: record.program,
+    }
+}
+
+/// The lines of a log that was kept; none when there is none.
+fn lines(path: &Path) -> Vec<String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LOG_BYTES_MAX).read_to_string(&mut text));
+    match read {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(log = %path.display(), %error, "a log cannot be read");
+        }
+        Ok(_) | Err(_) => {}
+    }
+    text.lines().map(str::to_owned).collect()
+}
+
+/// How many lines there are in a log so far.
+fn count_lines(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let mut reader = BufReader::new(file);
+    let mut count = 0;
+    while let Ok(bytes) = reader.fill_buf()
+        && !bytes.is_empty()
+    {
+        count += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let length = bytes.len();
+        reader.consume(length);
+    }
+    count
+}
+
+const ENDING: &str = ".log";
+/// As many as the adapter shows.
+const LINES_MAX: usize = 600;
+const LINE_BYTES_MAX: usize = 2_048;
+/// More than the lines that are kept may take.
+const LOG_BYTES_MAX: u64 = 2 << 20;
+/// A step may be made many times a second.
+const STORED_EVERY: Duration = Duration::from_secs(1);
+/// What is shown done as soon as there is somebody to do it.
+const STARTED: f64 = 0.02;
