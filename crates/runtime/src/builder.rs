@@ -13,7 +13,7 @@ use trainyard_journal::Journal;
 use crate::board::Board;
 use crate::context::Wiring;
 use crate::engine::{Agenda, Engine};
-use crate::floor::Floor;
+use crate::floor::{Floor, Registered};
 use crate::folder::DataFolder;
 use crate::house::{House, SharedTime};
 use crate::hub::Hub;
@@ -33,7 +33,7 @@ type OpenJournal = Box<dyn FnOnce() -> Result<Box<dyn Journal>, DriveError> + Se
 pub struct Builder {
     data_dir: PathBuf,
     journal: Option<OpenJournal>,
-    trainers: BTreeMap<Kind, Arc<dyn Trainer>>,
+    trainers: BTreeMap<Kind, Registered>,
     capacity: Resources,
     settings: Option<Settings>,
     node: Option<NodeId>,
@@ -89,7 +89,19 @@ impl Builder {
 
     /// What trains a kind. Of two for one kind the last counts. At most [`Abilities::KINDS_MAX`] kinds.
     pub fn trainer(mut self, kind: Kind, trainer: impl Trainer) -> Self {
-        self.trainers.insert(kind, Arc::new(trainer));
+        self.trainers
+            .insert(kind, Registered { placement: Placement::InProcess, trainer: Arc::new(trainer) });
+        self
+    }
+
+    /// The same for a trainer whose work is done outside of this process and may outlive it: in a process of its own, or
+    /// on a cluster.
+    ///
+    /// Such a run is not interrupted when this process ends. It keeps its lease and its folder, and at the next open its
+    /// trainer is started again for it, with [`Context::is_recovering`](crate::Context::is_recovering), to find it, or to
+    /// say that it is lost. So on [`Stop::ShuttingDown`](crate::Stop::ShuttingDown) it returns and leaves its work alone.
+    pub fn external_trainer(mut self, kind: Kind, trainer: impl Trainer) -> Self {
+        self.trainers.insert(kind, Registered { placement: Placement::External, trainer: Arc::new(trainer) });
         self
     }
 
@@ -162,7 +174,8 @@ impl Builder {
         clock.start_from(driver.committed().read().now());
         clock.set_alarm(Alarm::new(ring.clone()));
 
-        let kinds = self.trainers.keys().map(|kind| (kind.clone(), Placement::InProcess)).collect();
+        let placed = |(kind, known): (&Kind, &Registered)| (kind.clone(), known.placement);
+        let kinds = self.trainers.iter().map(placed).collect();
         let abilities = Abilities { kinds, capacity: self.capacity.clone() };
         let now = clock.now();
         let join = Command::JoinNode { node, abilities: abilities.clone() };

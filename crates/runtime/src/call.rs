@@ -17,6 +17,8 @@ pub(crate) enum Call {
     Reached(Run),
     /// A run can go on from here.
     Checkpoint(Run, Checkpoint, Promise<()>),
+    /// A run that was at work outside of an earlier process was found.
+    Recovered(Run, Promise<()>),
     /// A trainer has returned.
     Ended(Run, RunEnd),
     /// It is time to leave, at this moment at the latest.
@@ -39,7 +41,9 @@ impl Call {
     pub(crate) fn refuse(self, reason: &Reason) {
         match self {
             Self::Ask(_, reply) => reply.refuse(reason),
-            Self::Checkpoint(_, _, promise) => promise.answer(Err(stopped(reason))),
+            Self::Checkpoint(_, _, promise) | Self::Recovered(_, promise) => {
+                promise.answer(Err(stopped(reason)));
+            }
             Self::Close(_, promise) => promise.answer(Err(stopped(reason))),
             Self::Shown(_) | Self::Reached(_) | Self::Ended(..) => {}
         }

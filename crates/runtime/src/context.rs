@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Sender;
 use trainyard_core::port::HandleError;
-use trainyard_core::{Checkpoint, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained};
+use trainyard_core::{Checkpoint, Contact, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained};
 
 use crate::board::Board;
 use crate::call::Call;
@@ -14,6 +14,7 @@ use crate::folder::{self, DataFolder, NotKept};
 use crate::run::{Shared, Shown};
 use crate::sync::{Arc, Mutex};
 use crate::telemetry::{self, Meters};
+use crate::ticket::Promise;
 use crate::{OutsideDataFolder, Stop, Ticket, TrainError};
 
 /// What a trainer has to do with the yard while it trains: it reports, writes checkpoints, and learns whether it
@@ -25,6 +26,7 @@ pub struct Context {
     pub(crate) wiring: Arc<Wiring>,
     pub(crate) dir: PathBuf,
     pub(crate) resume: Option<Checkpoint>,
+    pub(crate) contact: Contact,
     pub(crate) target: Option<Score>,
     /// Whether a stall rule looks at steps, so that they must be durable.
     pub(crate) steps_count: bool,
@@ -147,16 +149,7 @@ impl Context {
     pub fn checkpoint(&self, path: impl AsRef<Path>, step: u64) -> Result<(), TrainError> {
         self.may_write()?;
         let reference = self.keep(path.as_ref())?;
-        let (ticket, promise) = Ticket::new();
-        let call = Call::Checkpoint(self.shared.run, Checkpoint { reference, step }, promise);
-        if self.wiring.inbox.send(call).is_err() {
-            return Err(Stop::ShuttingDown.into());
-        }
-        ticket.wait().map_err(|error| {
-            let refused = matches!(error, HandleError::Rejected(_));
-            let stop = if refused { Stop::FencedOff } else { Stop::ShuttingDown };
-            self.stop_reason().filter(|told| *told > stop || refused).unwrap_or(stop).into()
-        })
+        self.ask(|promise| Call::Checkpoint(self.shared.run, Checkpoint { reference, step }, promise))
     }
 
     /// The checkpoint to go on from, if an earlier attempt has left one.
@@ -213,6 +206,19 @@ impl Context {
         Ok(Trained { artifact: Some(artifact), metrics: self.metrics.lock().clone() })
     }
 
+    /// Asks the driver for something, and waits until that is durable.
+    fn ask(&self, call: impl FnOnce(Promise<()>) -> Call) -> Result<(), TrainError> {
+        let (ticket, promise) = Ticket::new();
+        if self.wiring.inbox.send(call(promise)).is_err() {
+            return Err(Stop::ShuttingDown.into());
+        }
+        ticket.wait().map_err(|error| {
+            let refused = matches!(error, HandleError::Rejected(_));
+            let stop = if refused { Stop::FencedOff } else { Stop::ShuttingDown };
+            self.stop_reason().filter(|told| *told > stop || refused).unwrap_or(stop).into()
+        })
+    }
+
     fn may_write(&self) -> Result<(), Stop> {
         self.stop_reason().filter(|stop| !stop.may_write()).map_or(Ok(()), Err)
     }
@@ -242,6 +248,35 @@ impl Context {
                 if is_final { TrainError::failed(text) } else { TrainError::retry(text) }
             }
         })
+    }
+}
+
+/// What was at work outside of the process when that ended.
+impl Context {
+    /// Whether this run was begun by an earlier process of this node, see
+    /// [`Builder::external_trainer`](crate::Builder::external_trainer): the trainer is to find it, and not to begin it.
+    ///
+    /// One that is lost is [`TrainError::interrupted`]; one that has ended in the meantime ends as it would have. It may
+    /// be over already, which [`Context::stop_reason`] says as ever: then it is to be stopped.
+    #[must_use]
+    pub const fn is_recovering(&self) -> bool {
+        match self.contact {
+            Contact::Recovering => true,
+            Contact::Held => false,
+        }
+    }
+
+    /// Says that the run was found and is at work. When it returns, that is durable. Does nothing when there was
+    /// nothing to find.
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`] when the run has lost its right to write.
+    pub fn recovered(&self) -> Result<(), TrainError> {
+        if !self.is_recovering() {
+            return Ok(());
+        }
+        self.may_write()?;
+        self.ask(|promise| Call::Recovered(self.shared.run, promise))
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use trainyard_core::{
-    Advice, Candidate, Command, Epoch, Event, Fact, Failure, Gain, Job, JobId, Kind, Lease, NodeId, Outcome,
-    Phase, Reason, Resources, Run, RunEnd, Timestamp, Yard,
+    Advice, Candidate, Command, Contact, Epoch, Event, Fact, Failure, Gain, Job, JobId, Kind, Lease, NodeId,
+    Outcome, Phase, Placement, Reason, Resources, Run, RunEnd, Timestamp, Yard,
 };
 
 use crate::context::Wiring;
@@ -19,7 +19,7 @@ use crate::{CandidateToTrain, Context, JobToTrain, Stop, Trainer, telemetry, wor
 pub(crate) struct Floor {
     pub(crate) node: NodeId,
     pub(crate) epoch: Epoch,
-    pub(crate) trainers: BTreeMap<Kind, Arc<dyn Trainer>>,
+    pub(crate) trainers: BTreeMap<Kind, Registered>,
     pub(crate) threads: NonZeroUsize,
     pub(crate) capacity: Resources,
     pub(crate) pool: Arc<Pool>,
@@ -30,11 +30,19 @@ pub(crate) struct Floor {
     pub(crate) runs: BTreeMap<Run, Runner>,
 }
 
+/// What trains a kind here.
+pub(crate) struct Registered {
+    pub(crate) placement: Placement,
+    pub(crate) trainer: Arc<dyn Trainer>,
+}
+
 /// One run whose trainer has not returned yet.
 pub(crate) struct Runner {
     pub(crate) shared: Arc<Shared>,
     /// The run from whose folder this one went on.
     pub(crate) resumed: Option<Run>,
+    /// In which life of this node it was started.
+    pub(crate) epoch: Epoch,
     /// When it may report durably again.
     pub(crate) report_after: Timestamp,
 }
@@ -50,7 +58,7 @@ pub(crate) struct Start {
 #[derive(Default)]
 pub(crate) struct Consequences {
     pub(crate) starts: Vec<Start>,
-    /// What the yard has to be told: runs that were over before they began.
+    /// What the yard has to be told: runs that were over before they began, and those that were here all along.
     pub(crate) commands: Vec<Command>,
 }
 
@@ -59,12 +67,16 @@ impl Floor {
     pub(crate) fn review(&mut self, yard: &Yard, facts: &[Fact], all: bool) -> Consequences {
         let mut started = BTreeSet::new();
         let mut touched = BTreeSet::new();
+        let mut recovering = BTreeSet::new();
         for fact in facts {
             touched.extend(job_of(&fact.event));
             if let Event::Started { job, node, .. } = &fact.event
                 && *node == self.node
             {
                 started.insert(*job);
+            }
+            if let Event::Recovering { job } = &fact.event {
+                recovering.insert(*job);
             }
             if let Event::CandidateEnded { job, lease, outcome } = &fact.event
                 && let Some(runner) = self.runs.get(&Run { job: *job, lease: *lease })
@@ -75,13 +87,19 @@ impl Floor {
         if all {
             touched.extend(self.runs.keys().map(|run| run.job));
             started.extend(yard.occupying().map(|job| job.id));
+            recovering.extend(yard.occupying().filter(|job| is_recovering(job)).map(|job| job.id));
         }
+        started.extend(&recovering);
         for job in &touched {
             self.stop_whoever_must(yard, *job);
         }
         let mut consequences = Consequences::default();
+        let is_alive = yard.node(self.node).is_some_and(|me| me.is_alive());
         for job in started.into_iter().filter_map(|job| yard.job(job)) {
-            self.start_whoever_may(job, &mut consequences);
+            self.start_whoever_may(job, recovering.contains(&job.id), &mut consequences);
+            if is_alive && is_recovering(job) {
+                consequences.commands.extend(self.recover_whoever_is_here(job));
+            }
         }
         consequences
     }
@@ -162,7 +180,8 @@ impl Floor {
         }
     }
 
-    fn start_whoever_may(&mut self, job: &Job, consequences: &mut Consequences) {
+    /// `is_outside`: it was at work outside of an earlier process of this node, and has yet to be found.
+    fn start_whoever_may(&mut self, job: &Job, is_outside: bool, consequences: &mut Consequences) {
         let live: Vec<Lease> = self.live(job).to_vec();
         let sharing = live.len();
         for lease in live {
@@ -170,9 +189,24 @@ impl Floor {
             if self.runs.contains_key(&run) || self.is_closing {
                 continue;
             }
-            let end = match (stop_for(job, lease), self.trainers.get(&job.class.kind)) {
-                (None, Some(trainer)) => {
-                    let start = self.prepare(Arc::clone(trainer), job, run, sharing);
+            let stop = stop_for(job, lease);
+            let end = match (stop, self.trainers.get(&job.class.kind)) {
+                // Over or not, what is at work outside has to be found: nobody else can stop it.
+                (_, Some(Registered { placement: Placement::External, trainer })) if is_outside => {
+                    let trainer = Arc::clone(trainer);
+                    let start = self.prepare(trainer, job, run, sharing, Contact::Recovering);
+                    if let Some(stop) = stop {
+                        start.context.shared.stop.raise(stop);
+                    }
+                    consequences.starts.push(start);
+                    continue;
+                }
+                (None, Some(_)) if is_outside => {
+                    let reason = format!("{} is trained inside of the process now", job.class.kind);
+                    RunEnd::Interrupted { reason: Reason::new(reason) }
+                }
+                (None, Some(Registered { trainer, .. })) => {
+                    let start = self.prepare(Arc::clone(trainer), job, run, sharing, Contact::Held);
                     consequences.starts.push(start);
                     continue;
                 }
@@ -188,7 +222,21 @@ impl Floor {
         }
     }
 
-    fn prepare(&mut self, trainer: Arc<dyn Trainer>, job: &Job, run: Run, sharing: usize) -> Start {
+    /// This process was not heard of for a while, and its runs were here all along.
+    fn recover_whoever_is_here(&self, job: &Job) -> Option<Command> {
+        let run = Run { job: job.id, lease: *self.live(job).first()? };
+        let was_here = self.runs.get(&run).is_some_and(|runner| runner.epoch != self.epoch);
+        was_here.then_some(Command::Recover { run, epoch: self.epoch })
+    }
+
+    fn prepare(
+        &mut self,
+        trainer: Arc<dyn Trainer>,
+        job: &Job,
+        run: Run,
+        sharing: usize,
+        contact: Contact,
+    ) -> Start {
         let candidate = job.contest().and_then(|contest| Some((contest, contest.by_lease(run.lease)?)));
         let standing = candidate.map(|(_, candidate)| &candidate.standing).or(job.standing());
         let resume = standing.and_then(|standing| standing.checkpoint.clone());
@@ -199,6 +247,7 @@ impl Floor {
             wiring: Arc::clone(&self.wiring),
             dir: self.wiring.folder.of_run(run),
             resume,
+            contact,
             target: candidate.map(|(contest, _)| contest.target),
             steps_count: job.class.limits.stall.is_some_and(|rule| matches!(rule.gain, Gain::Steps(_))),
             threads: self.share(&job.class.resources, sharing),
@@ -221,7 +270,7 @@ impl Floor {
             }),
         };
         self.wiring.board.open(run);
-        self.runs.insert(run, Runner { shared, resumed, report_after: Timestamp::MIN });
+        self.runs.insert(run, Runner { shared, resumed, epoch: self.epoch, report_after: Timestamp::MIN });
         Start { trainer, context, job }
     }
 
@@ -245,6 +294,10 @@ impl Floor {
         let threads = self.threads.get() as u128 * mine / u128::from(slots) / sharing.max(1) as u128;
         NonZeroUsize::new(usize::try_from(threads).unwrap_or(1)).unwrap_or(NonZeroUsize::MIN)
     }
+}
+
+fn is_recovering(job: &Job) -> bool {
+    job.running().is_some_and(|running| running.contact == Contact::Recovering)
 }
 
 /// Why a run that is still at work has to stop, if it has.

@@ -59,6 +59,8 @@ impl fmt::Display for OpenReport {
 pub struct ShutdownReport {
     /// Attempts that were cut short; they go on at the next open.
     pub attempts_interrupted: usize,
+    /// Attempts outside of the process that are still at work; they are looked for at the next open.
+    pub attempts_left: usize,
     /// Trainers that had not returned by the deadline; their threads are still there.
     pub stuck_threads: usize,
 }
@@ -66,6 +68,9 @@ pub struct ShutdownReport {
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} interrupted", count(self.attempts_interrupted, "attempt"))?;
+        if self.attempts_left > 0 {
+            write!(f, ", {} left at work", count(self.attempts_left, "attempt"))?;
+        }
         match self.stuck_threads {
             0 => Ok(()),
             stuck => write!(f, ", {} still at work", count(stuck, "trainer")),
@@ -89,7 +94,10 @@ mod tests {
             report.to_string(),
             "3 attempts interrupted and requeued, 1 contest resumed, 2 jobs in line"
         );
-        let report = ShutdownReport { attempts_interrupted: 1, stuck_threads: 2 };
-        assert_eq!(report.to_string(), "1 attempt interrupted, 2 trainers still at work");
+        let report = ShutdownReport { attempts_interrupted: 1, attempts_left: 2, stuck_threads: 2 };
+        assert_eq!(
+            report.to_string(),
+            "1 attempt interrupted, 2 attempts left at work, 2 trainers still at work"
+        );
     }
 }

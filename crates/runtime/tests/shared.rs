@@ -10,7 +10,8 @@ use crossbeam_channel::unbounded;
 use support::{Rig, SAFETY, class, job, obedient, outcome, puppet, subject, submit};
 use trainyard_core::port::Change;
 use trainyard_core::{
-    Abilities, Command, JobId, NodeId, Outcome, Placement, Reason, Resources, Submission, Trained,
+    Abilities, Command, Contact, Event, JobId, NodeId, Outcome, Placement, Reason, Resources, Submission,
+    Trained,
 };
 use trainyard_runtime::{Clock, Context, Driver, JobToTrain, Stop, Trainyard};
 
@@ -67,6 +68,25 @@ fn a_node_that_was_given_up_is_fenced_off_and_joins_anew() {
     assert_eq!(told, [(1, Some(Stop::FencedOff)), (2, None)], "the old run stops, a new one has begun");
     assert_eq!(job(&yard, id).attempts.get(), 2);
     assert_eq!(yard.read(|yard| yard.nodes().filter(|(_, node)| node.is_alive()).count()), 1);
+}
+
+#[test]
+fn what_is_at_work_outside_of_a_node_that_was_given_up_need_not_be_found() {
+    let rig = Rig::new();
+    let (puppet, strings) = puppet();
+    let (yard, _) = rig.builder().external_trainer(support::kind(), puppet).start().unwrap();
+    let mut other = other(&rig, usize::MAX);
+    let mut changes = yard.subscribe();
+    let id = submit(&yard, "a", class());
+    let run = strings.begun().run;
+    // The other's clock says that this node was not heard of for an hour.
+    other.turn(rig.clock.now().after(Duration::from_secs(3_600)), &[]).unwrap();
+    support::until(&mut changes, |event| matches!(event, Event::Recovered { .. }));
+    let running = job(&yard, id).running().cloned().unwrap();
+    assert_eq!((running.contact, running.lease), (Contact::Held, run.lease));
+    strings.end(Ok(Trained::default()));
+    assert_eq!(outcome(&yard, id), Outcome::Completed { model: None });
+    assert!(strings.begun.is_empty(), "it was begun once");
 }
 
 #[test]

@@ -182,11 +182,13 @@ impl Engine {
     fn leave(&mut self) -> Result<ShutdownReport, DriveError> {
         let leave = Command::LeaveNode { node: self.floor.node, epoch: self.floor.epoch };
         let turned = self.turn(self.house.now(), vec![(leave, Reply::Nobody("leave"))])?;
-        let own = turned.facts.iter().skip(turned.news);
-        let attempts_interrupted = own.filter(|fact| matches!(fact.event, Event::Interrupted { .. })).count();
+        let own = || turned.facts.iter().skip(turned.news);
+        let attempts_interrupted =
+            own().filter(|fact| matches!(fact.event, Event::Interrupted { .. })).count();
+        let attempts_left = own().filter(|fact| matches!(fact.event, Event::Recovering { .. })).count();
         let stuck_threads = self.floor.runs.len();
         self.settle(turned)?;
-        Ok(ShutdownReport { attempts_interrupted, stuck_threads })
+        Ok(ShutdownReport { attempts_interrupted, attempts_left, stuck_threads })
     }
 
     /// Nobody gets anything but this any more. The journal is closed when whoever waits for the end is told.
@@ -222,7 +224,12 @@ impl Engine {
 fn weight_of(call: &Call) -> usize {
     match call {
         Call::Ask(command, _) => weight(command),
-        Call::Shown(_) | Call::Reached(_) | Call::Checkpoint(..) | Call::Ended(..) | Call::Close(..) => 0,
+        Call::Shown(_)
+        | Call::Reached(_)
+        | Call::Checkpoint(..)
+        | Call::Recovered(..)
+        | Call::Ended(..)
+        | Call::Close(..) => 0,
     }
 }
 

@@ -37,6 +37,9 @@ impl Engine {
             Call::Checkpoint(run, checkpoint, promise) => {
                 batch.push((Command::Checkpoint { run, checkpoint }, Reply::Done(promise)));
             }
+            Call::Recovered(run, promise) => {
+                batch.push((Command::Recover { run, epoch: self.floor.epoch }, Reply::Done(promise)));
+            }
             Call::Ended(run, end) => self.plan_end(run, end, batch),
             Call::Close(_, promise) if self.agenda.closing.is_some() => {
                 promise.answer(Err(stopped(&Reason::new(SHUTTING_DOWN))));
