@@ -135,19 +135,47 @@ enum Due {
     Never,
 }
 
-impl Observer for Runs {
+/// Tells what processes do.
+pub(super) struct Watcher(Arc<Runs>);
+
+impl Watcher {
+    pub(super) const fn new(runs: Arc<Runs>) -> Self {
+        Self(runs)
+    }
+}
+
+impl Observer for Watcher {
     fn began(&self, run: Run, process: &Began<'_>) {
+        self.0.began(run.job, process);
+    }
+
+    fn line(&self, run: Run, line: &str) {
+        self.0.line(run.job, line);
+    }
+
+    fn progress(&self, run: Run, seen: &Seen) {
+        self.0.progress(run.job, seen);
+    }
+
+    fn ended(&self, run: Run, exit: Exit) {
+        self.0.ended(run.job, exit);
+    }
+}
+
+/// What a process does.
+impl Runs {
+    fn began(&self, job: JobId, process: &Began<'_>) {
         let known = if process.is_found { count_lines(process.log) } else { 0 };
-        let found = || match self.catalog.run(run.job) {
+        let found = || match self.catalog.run(job) {
             Ok(record) => record.unwrap_or_default(),
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(job = %run.job, error, "what a run had come to could not be read");
+                tracing::warn!(%job, error, "what a run had come to could not be read");
                 RunRecord::default()
             }
         };
         let mut live = self.live.lock();
-        let live = live.entry(run.job).or_insert_with(|| Live {
+        let live = live.entry(job).or_insert_with(|| Live {
             record: found(),
             log: VecDeque::new(),
             known: 0,
@@ -159,13 +187,13 @@ impl Observer for Runs {
             live.log.clear();
         }
         let record = live.record.clone();
-        self.store(run.job, &record);
+        self.store(job, &record);
     }
 
-    fn line(&self, run: Run, line: &str) {
+    fn line(&self, job: JobId, line: &str) {
         let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
         let mut is_new = true;
-        self.change(run.job, |live| {
+        self.change(job, |live| {
             if live.log.len() == LINES_MAX {
                 live.log.pop_front();
             }
@@ -176,13 +204,13 @@ impl Observer for Runs {
         });
         if is_new {
             let mut event = Event::new(EventKind::JobLog, line);
-            event.job = Some(run.job);
+            event.job = Some(job);
             self.events.publish(event);
         }
     }
 
-    fn progress(&self, run: Run, seen: &Seen) {
-        self.change(run.job, |live| {
+    fn progress(&self, job: JobId, seen: &Seen) {
+        self.change(job, |live| {
             let record = &mut live.record;
             let share = seen.step.zip(seen.total).filter(|(_, total)| *total > 0);
             #[expect(clippy::cast_precision_loss, reason = "of numbers that large the end does not matter")]
@@ -198,19 +226,31 @@ impl Observer for Runs {
         });
     }
 
-    fn ended(&self, run: Run, exit: Exit) {
-        let Some(mut live) = self.live.lock().remove(&run.job) else { return };
-        live.record.exit_code = exit.code();
-        live.record.signal = exit.signal();
-        let path = self.log_of(run.job);
-        let write = |to: &mut io::BufWriter<File>| {
-            live.log.iter().try_for_each(|line| writeln!(to, "{line}"))
-        };
-        match write_beside(&path, write) {
-            Ok(()) => live.record.log = Some(path),
-            Err(error) => tracing::warn!(job = %run.job, %error, "the end of a log could not be kept"),
+    fn ended(&self, job: JobId, exit: Exit) {
+        let is_trained = exit == Exit::Code(0);
+        self.change(job, |live| {
+            live.record.exit_code = exit.code();
+            live.record.signal = exit.signal();
+            Due::Never
+        });
+        self.end(job, is_trained);
+    }
+
+    /// A run is over. When it has trained something, that gets its number now.
+    pub(super) fn end(&self, job: JobId, is_trained: bool) {
+        if is_trained && let Err(error) = self.catalog.make_version(job) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(%job, error, "a model gets no number");
         }
-        self.store(run.job, &live.record);
+        let Some(mut live) = self.live.lock().remove(&job) else { return };
+        if !live.log.is_empty() {
+            let path = self.log_of(job);
+            match write_beside(&path, |to| live.log.iter().try_for_each(|line| writeln!(to, "{line}"))) {
+                Ok(()) => live.record.log = Some(path),
+                Err(error) => tracing::warn!(%job, %error, "the end of a log could not be kept"),
+            }
+        }
+        self.store(job, &live.record);
     }
 }
 
