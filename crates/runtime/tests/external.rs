@@ -133,7 +133,7 @@ fn one_that_is_lost_goes_on_from_its_checkpoint_under_a_new_lease() {
     assert!(again.run.lease > run.lease && !again.is_recovering, "{again:?}");
     end.send(Ok("model")).unwrap();
     let Outcome::Completed { model: Some(model) } = outcome(&yard, id) else { panic!("it completes") };
-    let path = yard.artifact_path(&*yard.model(model).unwrap()).unwrap();
+    let path = yard.artifact_path(&yard.model(model).unwrap()).unwrap();
     assert_eq!(std::fs::read_to_string(path).unwrap(), "5", "from there it has gone on");
     assert_eq!((job(&yard, id).attempts.get(), job(&yard, id).interruptions), (2, 1));
     shut_down(&yard);

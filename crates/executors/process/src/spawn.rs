@@ -1,0 +1,72 @@
+//! How a process is started so that it outlives this one.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+
+use crate::Launch;
+use crate::system::{Identity, Process};
+
+/// A process that waits to be let go.
+pub(crate) struct Held {
+    pub(crate) process: Process,
+    gate: ChildStdin,
+}
+
+/// The shell around every trainer, with arguments: the file for the exit code, the program, its arguments.
+///
+/// It begins once it is told to, which is after its number is on disk; whoever has started it and died before that
+/// leaves it an end of file instead. It hears of signals and goes on, so that it can write the code down, and at last
+/// ends whatever is left of its group, itself included: as long as it is there, no other group can have its number.
+const SHELL: &str = r#"
+trap 'told=1' HUP INT TERM
+read -r go || exit 0
+[ -z "$told" ] || exit 0
+exec </dev/null
+exit=$1
+shift
+"$@"
+code=$?
+trap '' HUP INT TERM
+echo "$code" 1<>"$exit"
+kill -KILL 0
+"#;
+
+/// Starts a process in a group of its own. Its output goes to the end of `log`.
+pub(crate) fn spawn<'a>(
+    launch: &Launch,
+    attempt: &Path,
+    protocol: impl IntoIterator<Item = (&'a str, &'a std::ffi::OsStr)>,
+    log: &File,
+    exit: &Path,
+) -> io::Result<Held> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", SHELL, "trainyard"]).arg(exit).arg(&launch.program).args(&launch.args);
+    command.env_clear().envs(launch.environment()).envs(protocol);
+    command.current_dir(launch.folder(attempt)).process_group(0);
+    command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log.try_clone()?);
+    let mut child = command.spawn()?;
+    let gate = child.stdin.take().expect("it was asked to be piped");
+    Ok(Held { process: Process::of_child(child)?, gate })
+}
+
+impl Held {
+    pub(crate) const fn identity(&self) -> &Identity {
+        self.process.identity()
+    }
+
+    /// Lets it begin. If it is gone already, that shows soon enough.
+    pub(crate) fn let_go(mut self) -> Process {
+        let _ = self.gate.write_all(b"go\n");
+        self.process
+    }
+
+    /// It never begins.
+    pub(crate) fn call_off(self) {
+        let Self { mut process, gate } = self;
+        drop(gate);
+        process.finish();
+    }
+}
