@@ -110,11 +110,16 @@ impl Trajectory {
 
     /// The calls that can be learned from for a task, in order: those that say so, or all when no call says anything.
     pub fn calls_for(&self, task: Task) -> impl Iterator<Item = &LlmCall> {
+        self.numbered_calls_for(task).map(|(_, call)| call)
+    }
+
+    /// The same, each with its number among all calls, from 0.
+    pub(crate) fn numbered_calls_for(&self, task: Task) -> impl Iterator<Item = (usize, &LlmCall)> {
         let nobody_says = self.calls.iter().all(|call| call.tasks().is_empty());
-        let is_for = move |call: &&LlmCall| {
+        let is_for = move |call: &LlmCall| {
             if nobody_says { task == Task::Response } else { call.tasks().contains(&task) }
         };
-        self.usable_calls().filter(is_for)
+        self.calls.iter().enumerate().filter(move |(_, call)| call.is_usable() && is_for(call))
     }
 }
 
