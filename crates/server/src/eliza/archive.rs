@@ -12,7 +12,7 @@ use trainyard_core::{JobId, ModelId, Timestamp};
 use trainyard_eliza::{Events, HostError, Ingested, Refused, Runtime, Trajectory};
 use trainyard_http::secret::Secret;
 use trainyard_runtime::Trainyard;
-use trainyard_trajectories::{Limits, ReadError, Trajectories};
+use trainyard_trajectories::{Limits, PrivacyFilter, ReadError, Trajectories};
 
 use super::catalog::{Bounds, Catalog, NewTrajectory, NotTaken};
 use super::config::{ElizaConfig, Measure};
@@ -33,7 +33,7 @@ use crate::records::RecordsError;
 /// | `catalog.sqlite` | trajectories, and which datasets there are; what is known of runs and models beside the yard |
 /// | `api.token` | what clients show, when the service can be reached by others and nobody has said what |
 /// | `datasets/` | a folder per dataset |
-/// | `building/` | datasets that are not whole yet; cleared at every start |
+/// | `salt.key` | what people's names are hidden with |
 /// | `logs/` | the end of what each run has said |
 /// | `processes/` | what is at work outside of this process |
 pub(crate) struct Archive {
@@ -84,7 +84,13 @@ impl Archive {
         let failed = |path: PathBuf| move |source| ArchiveError::Folder { path, source };
         make_private(folder).map_err(failed(folder.to_owned()))?;
         let catalog = Arc::new(Catalog::open(&folder.join("catalog.sqlite"))?);
-        let datasets = Datasets::open(folder, Arc::clone(&catalog), disk.clone(), config.datasets_max)?;
+        let salt = folder.join("salt.key");
+        let salt = kept_key(&salt).map_err(failed(salt))?;
+        let filter = secrets(config).fold(PrivacyFilter::new(salt.expose()), |filter, secret| {
+            filter.with_secret(&secret)
+        });
+        let (root, max) = (folder.join("datasets"), config.datasets_max);
+        let datasets = Datasets::open(root, Arc::clone(&catalog), disk.clone(), max, filter)?;
         let events = Events::new();
         let logs = folder.join("logs");
         let runs = Runs::open(Arc::clone(&catalog), events.clone(), logs.clone()).map_err(failed(logs))?;
@@ -185,6 +191,22 @@ impl Archive {
             self.catalog.take_in(&some, self.bounds)?;
         }
     }
+}
+
+/// What must never be written into a dataset, whatever it looks like: our own token, and the values of environment
+/// variables whose names look secret.
+fn secrets(config: &ElizaConfig) -> impl Iterator<Item = String> {
+    let own = config.settings.token().map(|token| token.expose().to_owned());
+    let all = std::env::vars_os().filter_map(|(name, value)| {
+        looks_secret(&name.to_string_lossy()).then(|| value.to_string_lossy().into_owned())
+    });
+    own.into_iter().chain(all)
+}
+
+fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let words = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "MNEMONIC"];
+    words.iter().any(|word| name.contains(word))
 }
 
 /// So many trajectories of a file are in memory at once.

@@ -296,16 +296,7 @@ mod tests {
     }
 
     fn bare(backend: Backend) -> TrainParameters {
-        TrainParameters {
-            source: Source::Dataset(DatasetId::new("d").unwrap()),
-            backend,
-            model: None,
-            trajectories_max: None,
-            iterations: None,
-            batch_size: None,
-            learning_rate: None,
-            optimizer: None,
-        }
+        TrainParameters::new(Source::Dataset(DatasetId::new("d").unwrap()), backend)
     }
 
     fn line(command: &ElizaCommand, of: &TrainParameters) -> String {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use trainyard_core::{JobId, Model, ModelId, Timestamp};
+use trainyard_core::{Job, JobId, Model, ModelId, Timestamp};
 use trainyard_eliza::{
     AutoConfig, Backend, Benchmark, Build, Dataset, DatasetId, Host, HostError, Import, Imported, Ingested,
     ModelNotes, Page, Refused, RunNotes, Runtime, Shelf, Task, Trajectory,
@@ -70,7 +70,8 @@ impl Host for AgentHost {
     fn build_dataset(&self, build: Build) -> Result<Dataset, Refused> {
         let is_needed = |id: &DatasetId| {
             let subject = id.subject();
-            self.yard.read(|yard| yard.newest(&subject).is_some_and(|job| job.outcome().is_none()))
+            let needs = |job: &Job| job.outcome().is_none() && job.subject == subject;
+            self.yard.read(|yard| yard.jobs().any(needs))
         };
         self.archive.datasets.build(build, is_needed)
     }

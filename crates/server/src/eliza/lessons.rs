@@ -27,6 +27,9 @@ pub struct ElizaLesson {
     pub jsonl: PathBuf,
     /// A folder with a file for each trajectory.
     pub trajectories: PathBuf,
+    /// A folder with a file `<task>_trajectories.jsonl` for each task that there is something of, rows of
+    /// `eliza_native_v1`.
+    pub tasks: PathBuf,
     /// A folder with `train.jsonl` and `valid.jsonl`, each line an object with `messages`.
     pub data: PathBuf,
     /// How many examples there are.

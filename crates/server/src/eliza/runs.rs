@@ -203,9 +203,7 @@ impl Runs {
             Due::Never
         });
         if is_new {
-            let mut event = Event::new(EventKind::JobLog, line);
-            event.job = Some(job);
-            self.events.publish(event);
+            self.events.publish(Event::new(EventKind::JobLog, line).with_job(job));
         }
     }
 

@@ -98,7 +98,7 @@ fn settings(archive: &Archive, config: &ElizaConfig, public_url: Option<&PublicU
         settings = settings.with_token(token.clone());
     }
     if let Some(host) = public_url.and_then(|url| host_of(url.as_str())) {
-        settings = settings.with_host(host);
+        settings = settings.with_hosts([host]);
     }
     settings
 }

@@ -48,7 +48,7 @@ impl Tending {
 
 /// Whether jobs or models may be gone.
 fn is_end(event: &Event) -> bool {
-    matches!(event, Event::Forgotten { .. } | Event::Retired { .. })
+    matches!(event, Event::Forgotten { .. } | Event::ModelsForgotten { .. } | Event::Retired { .. })
 }
 
 const EVERY: Duration = Duration::from_secs(60);

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use trainyard_core::Trained;
 use trainyard_eliza::{Backend, Settings};
 use trainyard_process::formats::Format;
 use trainyard_process::{Launch, ProcessTrainer, Processes};
-use trainyard_runtime::{Builder, Context, JobToTrain};
+use trainyard_runtime::{Builder, Context, JobToTrain, TrainError};
 
 use super::ElizaLessons;
 use super::command::{ElizaCommand, Places};
@@ -22,6 +23,15 @@ pub(super) fn register(
     config: &ElizaConfig,
 ) -> Builder {
     let kind = |settings: &Settings, backend: Backend| settings.class(backend).kind.clone();
+    // Whatever waits for a backend that nobody trains for any more is told so, and does not wait for ever.
+    let known = config.presences();
+    let missing = Backend::ALL.into_iter().filter(|backend| !known.contains_key(backend));
+    let builder = missing.fold(builder, |builder, backend| {
+        let refuse = move |_: &mut Context, _: &JobToTrain| -> Result<Trained, TrainError> {
+            Err(TrainError::failed(format!("nobody trains for the backend {backend} on this host")))
+        };
+        builder.trainer(kind(&config.settings, backend), refuse)
+    });
     let builder = config.commands.iter().fold(builder, |builder, (backend, command)| {
         let trainer = process_trainer(lessons.clone(), processes, command.clone());
         trainer.register(builder, kind(&config.settings, *backend))
@@ -51,7 +61,7 @@ fn process_trainer(lessons: ElizaLessons, processes: &Processes, command: ElizaC
 
 /// What is run for a lesson.
 fn launch(command: &ElizaCommand, folder: &Path, lesson: ElizaLesson) -> Launch {
-    let ElizaLesson { parameters, jsonl, trajectories, data, examples: _ } = lesson;
+    let ElizaLesson { parameters, jsonl, trajectories, data, tasks: _, examples: _ } = lesson;
     let places = Places { data, jsonl, trajectories, output: folder.join(OUTPUT) };
     let arguments = command.arguments_for(parameters.backend, &places, &parameters);
     let launch = Launch::new(command.program())

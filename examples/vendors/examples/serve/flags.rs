@@ -111,7 +111,7 @@ pub(crate) struct Flags {
     eliza_trajectories: Vec<PathBuf>,
     /// Where Ollama is, on a loopback address, when a request does not say
     #[arg(long, env = "TRAINYARD_ELIZA_OLLAMA", value_name = "URL", default_value = "http://localhost:11434",
-        value_parser = OllamaUrl::new)]
+        value_parser = OllamaUrl::parse)]
     eliza_ollama: OllamaUrl,
     /// elizaOS's script train_local.py, which is run by python3 for the backends mlx, cuda and cpu
     #[arg(long, env = "TRAINYARD_ELIZA_SCRIPT", value_name = "FILE")]

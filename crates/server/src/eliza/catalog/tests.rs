@@ -161,22 +161,17 @@ fn the_newest_documents_come_first_and_no_more_than_wanted() {
     let catalog = open(&folder);
     let new: Vec<NewTrajectory> = (0..50).map(|n| completed(&n.to_string())).collect();
     catalog.take_in(&new, WIDE).unwrap();
-    let newest = |limit, enough: usize| {
-        let mut seen = Vec::new();
-        let take = |document| {
-            seen.push(document);
-            Ok::<_, RecordsError>(seen.len() < enough)
-        };
-        catalog.newest(limit, take).unwrap();
-        seen
-    };
+    let newest = |limit| catalog.newest(limit).collect::<Result<Vec<String>, _>>().unwrap();
     let expected = |count: usize| -> Vec<String> {
         new.iter().rev().take(count).map(|new| new.document.clone()).collect()
     };
-    assert_eq!(newest(40, 99), expected(40));
-    assert_eq!(newest(99, 99), expected(50));
-    assert_eq!(newest(99, 7), expected(7));
-    assert_eq!(newest(0, 99), expected(0));
+    for (limit, count) in [(40, 40), (99, 50), (50, 50), (16, 16), (1, 1), (0, 0)] {
+        assert_eq!(newest(limit), expected(count), "{limit}");
+    }
+    let mut newest = catalog.newest(99);
+    newest.next().unwrap().unwrap();
+    catalog.take_in(&[completed("late")], WIDE).unwrap();
+    assert_eq!(newest.count(), 49, "what comes meanwhile is not among them");
 }
 
 #[test]

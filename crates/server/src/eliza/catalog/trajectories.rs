@@ -1,6 +1,6 @@
 //! The records of trajectories, and how many of them each task has had.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use trainyard_core::Timestamp;
@@ -143,29 +143,10 @@ impl Catalog {
         self.records.find(&sql, params![id], |row| Ok((read(row)?, text(row, 15)?)))
     }
 
-    /// Hands over the newest so many documents, newest first, a few at a time, until `take` says that it is enough or
-    /// fails. What comes meanwhile is not among them.
-    pub(crate) fn newest<E: From<RecordsError>>(
-        &self,
-        limit: u64,
-        mut take: impl FnMut(String) -> Result<bool, E>,
-    ) -> Result<(), E> {
-        let sql = "SELECT serial, json FROM documents WHERE serial < ?1 ORDER BY serial DESC LIMIT ?2";
-        let (mut before, mut left) = (i64::MAX, limit);
-        while left > 0 {
-            let few = left.min(AT_A_TIME);
-            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0).map_err(failed("read"))?, text(row, 1)?));
-            let documents = self.records.all(sql, params![before, stored(few)], read)?;
-            let Some((last, _)) = documents.last() else { break };
-            before = *last;
-            left -= documents.len() as u64;
-            for (_, document) in documents {
-                if !take(document)? {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+    /// The newest so many documents, newest first. Few of them are in memory at once, and what comes meanwhile is not
+    /// among them.
+    pub(crate) fn newest(&self, limit: u64) -> Newest<'_> {
+        Newest { catalog: self, before: i64::MAX, left: limit, some: VecDeque::new() }
     }
 
     /// How many completed ones each task has had.
@@ -188,6 +169,42 @@ impl Catalog {
         at: Timestamp,
     ) -> Result<Ingested, NotTaken> {
         self.take_in_part(new, bounds, Some((digest, at)))
+    }
+}
+
+/// The newest documents. See [`Catalog::newest`].
+pub(crate) struct Newest<'c> {
+    catalog: &'c Catalog,
+    before: i64,
+    left: u64,
+    some: VecDeque<String>,
+}
+
+impl Newest<'_> {
+    fn fetch(&mut self) -> Result<(), RecordsError> {
+        let sql = "SELECT serial, json FROM documents WHERE serial < ?1 ORDER BY serial DESC LIMIT ?2";
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0).map_err(failed("read"))?, text(row, 1)?));
+        let few = params![self.before, stored(self.left.min(AT_A_TIME))];
+        let documents = self.catalog.records.all(sql, few, read)?;
+        self.left = documents.last().map_or(0, |_| self.left - documents.len() as u64);
+        self.before = documents.last().map_or(self.before, |(serial, _)| *serial);
+        self.some.extend(documents.into_iter().map(|(_, document)| document));
+        Ok(())
+    }
+}
+
+impl Iterator for Newest<'_> {
+    type Item = Result<String, RecordsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.some.is_empty()
+            && self.left > 0
+            && let Err(error) = self.fetch()
+        {
+            self.left = 0;
+            return Some(Err(error));
+        }
+        self.some.pop_front().map(Ok)
     }
 }
 
