@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use trainyard_core::Timestamp;
 use trainyard_cyborgdb::Settings;
 use trainyard_eliza::{Backend, Runtime};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
-use trainyard_core::Timestamp;
 use trainyard_runtime::{Alarm, Clock, SystemClock, Trainer};
 
-use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos};
 use crate::disk::Disk;
 use crate::eliza::{ElizaConfig, MakeLearner, Measure};
 use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
+use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos};
 
 /// What a service is told; everything but the folder has a default.
 ///
@@ -588,7 +588,9 @@ mod tests {
 
     #[test]
     fn a_token_is_made_where_others_can_come() {
-        let needs = |listen: &str, config: ServiceConfig| config.with_listen(listen.parse().unwrap()).needs_eliza_token();
+        let needs = |listen: &str, config: ServiceConfig| {
+            config.with_listen(listen.parse().unwrap()).needs_eliza_token()
+        };
         let open = || ServiceConfig::new("data");
         let token = Secret::new("token").unwrap();
         assert!(!needs("127.0.0.1:1", open()) && !needs("[::1]:1", open()));

@@ -119,8 +119,12 @@ mod tests {
         assert!(text.contains(r#""username":"a@example.com""#), "{text}");
         assert!(text.contains(r#"-H "X-Api-Key: $(cat key)""#), "{text}");
         let open = open.with_heygen_placeholder("$HERE");
-        assert!(!open.clone().with_eliza_placeholder("$TOKEN").to_string().contains("Bearer"), "nobody is asked");
-        let open = Greeting { eliza_placeholder: Some("$X".to_owned()), ..open }.with_eliza_placeholder("$TOKEN");
+        assert!(
+            !open.clone().with_eliza_placeholder("$TOKEN").to_string().contains("Bearer"),
+            "nobody is asked"
+        );
+        let open =
+            Greeting { eliza_placeholder: Some("$X".to_owned()), ..open }.with_eliza_placeholder("$TOKEN");
         let text = Greeting { placeholder: Some("$KEY".to_owned()), ..open }.to_string();
         assert!(text.ends_with(r#"/api/training/status -H "Authorization: Bearer $TOKEN""#), "{text}");
         assert!(text.contains(r#"-H "X-Api-Key: $HERE""#), "{text}");

@@ -91,15 +91,21 @@ impl Service {
         let (album, heygen_key) = opened.map_err(OpenError::album)?;
         let album = Arc::new(album);
         let clock = config.clock();
-        let opened =
-            Archive::open(&data.join("eliza"), config.eliza_config(), config.needs_eliza_token(), disk, clock.now());
+        let opened = Archive::open(
+            &data.join("eliza"),
+            config.eliza_config(),
+            config.needs_eliza_token(),
+            disk,
+            clock.now(),
+        );
         let (archive, eliza_token) = opened.map_err(OpenError::archive)?;
         let archive = Arc::new(archive);
         let settings = config.cyborgdb();
         let class = settings.class();
 
-        let builder =
-            Trainyard::builder(data).clock(clock).trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
+        let builder = Trainyard::builder(data)
+            .clock(clock)
+            .trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
         let builder = mathfi::trainers(builder, &books, config.mathfi_config());
         let builder = heygen::trainers(builder, &album, config.heygen_config());
         let (builder, processes) =
@@ -129,16 +135,15 @@ impl Service {
         }
 
         let house = House { yard, shelf, books, album, archive };
-        let Serves { server, helpers, indexes, resumed, looks_resumed, orphans } = match house
-            .serve(&config, &processes)
-        {
-            Ok(serves) => serves,
-            Err(error) => {
-                // So that the folder can be opened again when this returns.
-                house.stop(Duration::ZERO);
-                return Err(error);
-            }
-        };
+        let Serves { server, helpers, indexes, resumed, looks_resumed, orphans } =
+            match house.serve(&config, &processes) {
+                Ok(serves) => serves,
+                Err(error) => {
+                    // So that the folder can be opened again when this returns.
+                    house.stop(Duration::ZERO);
+                    return Err(error);
+                }
+            };
         let local_addr = server.local_addr();
         let service = Self {
             url: config.url_at(local_addr),

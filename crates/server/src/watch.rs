@@ -28,7 +28,9 @@ pub struct Watch {
 
 /// What a job is about.
 enum About {
-    Index { name: String },
+    Index {
+        name: String,
+    },
     Contest(DatasetId),
     Work(Work),
     Portrait(GroupId),

@@ -47,10 +47,11 @@ fn the_published_client_goes_through_a_whole_life() {
     let some: Vec<Value> = (0..5).map(|n| trajectory(&format!("t/{n}"), "completed")).collect();
     agent.send(&some);
     let ollama = FakeOllama::start();
-    let said = run(Command::new(node)
-        .current_dir(folder.path())
-        .arg("eliza_client.mjs")
-        .args([service.url(), TOKEN, &ollama.url]));
+    let said = run(Command::new(node).current_dir(folder.path()).arg("eliza_client.mjs").args([
+        service.url(),
+        TOKEN,
+        &ollama.url,
+    ]));
     println!("{said}");
     let created = ollama.asked().into_iter().find(|asked| asked.path == "/api/create").unwrap();
     let created: Value = serde_json::from_slice(&created.body).unwrap();

@@ -30,10 +30,10 @@ fn completed(count: u64) -> Vec<Value> {
 fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new(folder.path());
-    let figures = r#"test -f "$0/adapters.safetensors" && echo '{"coherence":0.9,"consistency":0.5,"helpfulness":1}'"#;
-    let config = || {
-        config(folder.path(), &program).with_eliza_benchmark(ValidateCommand::new("sh", ["-c", figures]))
-    };
+    let figures =
+        r#"test -f "$0/adapters.safetensors" && echo '{"coherence":0.9,"consistency":0.5,"helpfulness":1}'"#;
+    let config =
+        || config(folder.path(), &program).with_eliza_benchmark(ValidateCommand::new("sh", ["-c", figures]));
     let (service, agent) = open(config());
     assert_eq!(agent.read("status")["runtimeAvailable"], true);
     assert_eq!(agent.read("backends")["backends"]["cuda"], true);
@@ -49,7 +49,8 @@ fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
     assert_eq!(fs::read_dir(text(&dataset["trajectoryDir"])).unwrap().count(), 12);
 
     program.wait_at(2);
-    let job = agent.start(&json!({ "datasetId": dataset["id"], "backend": "cuda", "iterations": 4, "model": "small" }));
+    let job = agent
+        .start(&json!({ "datasetId": dataset["id"], "backend": "cuda", "iterations": 4, "model": "small" }));
     until_told(service.yard(), "it is at the gate", || {
         let job = agent.job(&job);
         job["logs"].as_array().unwrap().contains(&json!("at the gate"))
@@ -70,7 +71,10 @@ fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
     assert_eq!((&model["sourceModel"], &model["active"]), (&json!("small"), &json!(false)));
     assert_eq!(after["modelId"], id.as_str());
     let adapter = text(&model["adapterPath"]);
-    assert_eq!(fs::read_to_string(Path::new(&adapter).join("adapters.safetensors")).unwrap(), "weights of 4 steps");
+    assert_eq!(
+        fs::read_to_string(Path::new(&adapter).join("adapters.safetensors")).unwrap(),
+        "weights of 4 steps"
+    );
 
     let (refused, _) = agent.post(&format!("models/{id}/activate"), b"{}");
     assert_eq!(refused, 400, "it has no name yet");
@@ -83,13 +87,22 @@ fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
     let create: Value = serde_json::from_slice(&asked.last().unwrap().body).unwrap();
     assert_eq!((&create["model"], &create["from"]), (&json!("mine"), &json!("small")), "{create}");
     let activated = agent.done(&format!("models/{id}/activate"), &json!({}));
-    assert_eq!((&activated["activeModel"], &activated["providerModel"]), (&json!("eliza-v1"), &json!("ollama/mine")));
+    assert_eq!(
+        (&activated["activeModel"], &activated["providerModel"]),
+        (&json!("eliza-v1"), &json!("ollama/mine"))
+    );
     let measured = agent.done(&format!("models/{id}/benchmark"), &json!({}));
     assert_eq!((&measured["status"], &measured["scores"]["coherence"]), (&json!("passed"), &json!(0.9)));
 
     let all = |agent: &Agent| {
         let lists = ["datasets", "jobs", "models"].map(|what| agent.list(what));
-        (lists, agent.job(&job), agent.read("trajectories"), agent.read("trajectories/t3"), agent.read("status"))
+        (
+            lists,
+            agent.job(&job),
+            agent.read("trajectories"),
+            agent.read("trajectories/t3"),
+            agent.read("status"),
+        )
     };
     let before = all(&agent);
     service.shutdown(SECONDS);
@@ -212,7 +225,11 @@ fn who_may_come_in() {
     let agent = |token: &str| Agent::new(service.url()).with_token(token);
     assert_eq!(agent("t0ken").get("status").0, 200);
     assert_eq!(agent("other").get("status").0, 401);
-    assert_eq!(Agent::new(service.url()).get("no/such/path").0, 401, "who may not ask is not told what there is");
+    assert_eq!(
+        Agent::new(service.url()).get("no/such/path").0,
+        401,
+        "who may not ask is not told what there is"
+    );
     let greeting = service.greeting("$KEY").with_eliza_placeholder("$TOKEN").to_string();
     assert!(greeting.contains("Bearer $TOKEN") && !greeting.contains("t0ken"), "{greeting}");
     service.shutdown(SECONDS);

@@ -86,9 +86,8 @@ impl Archive {
         let catalog = Arc::new(Catalog::open(&folder.join("catalog.sqlite"))?);
         let salt = folder.join("salt.key");
         let salt = kept_key(&salt).map_err(failed(salt))?;
-        let filter = secrets(config).fold(PrivacyFilter::new(salt.expose()), |filter, secret| {
-            filter.with_secret(&secret)
-        });
+        let filter = secrets(config)
+            .fold(PrivacyFilter::new(salt.expose()), |filter, secret| filter.with_secret(&secret));
         let (root, max) = (folder.join("datasets"), config.datasets_max);
         let datasets = Datasets::open(root, Arc::clone(&catalog), disk.clone(), max, filter)?;
         let events = Events::new();
@@ -175,7 +174,8 @@ impl Archive {
         let mut read = Trajectories::new(BufReader::new(File::open(path)?), self.limits);
         let mut taken = 0;
         loop {
-            let some = read.by_ref().take(AT_A_TIME).map(|read| read.map(|read| translate::taken_in(&read, at)));
+            let some =
+                read.by_ref().take(AT_A_TIME).map(|read| read.map(|read| translate::taken_in(&read, at)));
             let some: Vec<NewTrajectory> = some.collect::<Result<_, _>>()?;
             taken += some.len();
             self.has_room_for(&some).map_err(|error| match error {

@@ -63,10 +63,7 @@ pub struct ValidateCommand {
 impl ValidateCommand {
     /// A program with these arguments; the adapter's folder comes after them. It may take 10 minutes.
     #[must_use]
-    pub fn new(
-        program: impl Into<PathBuf>,
-        arguments: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Self {
+    pub fn new(program: impl Into<PathBuf>, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
         Self { program: program.into(), arguments, time: Duration::from_secs(600) }
     }
@@ -143,7 +140,8 @@ mod tests {
 
     #[test]
     fn exit_code_zero_is_passed_and_the_last_line_may_have_figures() {
-        let passed = measure(r#"echo "$0"; echo '{"coherence":0.5,"consistency":0.25,"helpfulness":1,"x":0}'; echo"#);
+        let passed =
+            measure(r#"echo "$0"; echo '{"coherence":0.5,"consistency":0.25,"helpfulness":1,"x":0}'; echo"#);
         assert!(passed.is_passed && passed.output.starts_with("out/adapter\n"), "{passed:?}");
         let scores = passed.scores.unwrap();
         assert_eq!(

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn one_that_takes_too_long_is_killed_with_its_children() {
-        let answer = ask(&mut sh("echo begun; sleep 1000 & sleep 1000"), Duration::from_millis(500), 100).unwrap();
+        let answer =
+            ask(&mut sh("echo begun; sleep 1000 & sleep 1000"), Duration::from_millis(500), 100).unwrap();
         assert_eq!(answer.end, End::TooLong);
     }
 }

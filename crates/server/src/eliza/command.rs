@@ -63,7 +63,9 @@ pub enum BadElizaCommand {
     #[error("a quotation in it has no end")]
     Unquoted,
     /// Nobody knows what is to stand there.
-    #[error("{{{0}}} stands for nothing; known are {{data}}, {{jsonl}}, {{trajectories}}, {{output}}, {{backend}}, {{model}}, {{iterations}}, {{batch_size}} and {{learning_rate}}")]
+    #[error(
+        "{{{0}}} stands for nothing; known are {{data}}, {{jsonl}}, {{trajectories}}, {{output}}, {{backend}}, {{model}}, {{iterations}}, {{batch_size}} and {{learning_rate}}"
+    )]
     Unknown(String),
 }
 
@@ -166,7 +168,12 @@ impl ElizaCommand {
     }
 
     /// The arguments of one training.
-    pub(crate) fn arguments_for(&self, backend: Backend, places: &Places, of: &TrainParameters) -> Vec<OsString> {
+    pub(crate) fn arguments_for(
+        &self,
+        backend: Backend,
+        places: &Places,
+        of: &TrainParameters,
+    ) -> Vec<OsString> {
         let path = |path: &Path| Some(path.as_os_str().to_owned());
         let number = |number: Option<u64>| number.map(|number| number.to_string().into());
         let value = |name: &str| -> Option<OsString> {
@@ -330,7 +337,8 @@ mod tests {
     #[test]
     fn a_line_is_split_and_checked() {
         let read = |text: &str| text.parse::<ElizaCommand>();
-        let command = read("sh -c 'echo {backend} x=\"{iterations}\" ' {{data} --n={batch_size} -- {output}").unwrap();
+        let command =
+            read("sh -c 'echo {backend} x=\"{iterations}\" ' {{data} --n={batch_size} -- {output}").unwrap();
         let of = TrainParameters { iterations: Some(3), ..bare(Backend::Cpu) };
         assert_eq!(line(&command, &of), "-c echo cpu x=\"3\"  {data} -- o");
         assert_eq!(line(&command, &bare(Backend::Cpu)), "{data} -- o", "the flag before it went with it");

@@ -177,12 +177,7 @@ impl Datasets {
     }
 
     /// A task's rows as they are now, and the trajectories that they come from.
-    fn of_task(
-        &self,
-        task: &Task,
-        max: Option<u64>,
-        lesson: &Path,
-    ) -> Result<(Layout, PathBuf), TrainError> {
+    fn of_task(&self, task: &Task, max: Option<u64>, lesson: &Path) -> Result<(Layout, PathBuf), TrainError> {
         let known = task.as_str().parse::<data::Task>();
         let known = known.map_err(|error| TrainError::failed(format!("the task {task} {error}")))?;
         let limit = u32::try_from(max.unwrap_or(TASK_TRAJECTORIES)).unwrap_or(u32::MAX);
@@ -327,9 +322,8 @@ fn copy_lines(from: &Path, to: &Path, mut fits: impl FnMut(&Value) -> bool) -> R
     let mut to = BufWriter::new(File::create_new(to)?);
     for line in BufReader::new(File::open(from)?).lines() {
         let line = line?;
-        let json: Value = serde_json::from_str(&line).map_err(|error| {
-            TrainError::failed(format!("{} cannot be read: {error}", from.display()))
-        })?;
+        let json: Value = serde_json::from_str(&line)
+            .map_err(|error| TrainError::failed(format!("{} cannot be read: {error}", from.display())))?;
         if fits(&json) {
             writeln!(to, "{line}")?;
         }

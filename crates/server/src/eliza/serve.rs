@@ -40,11 +40,8 @@ pub(crate) fn trainers(
 
 /// The lines that its jobs wait in.
 pub(crate) fn queues(config: &ElizaConfig, waiting_max: u32) -> Vec<(QueueName, QueueSettings)> {
-    let settings = QueueSettings {
-        running_max: Some(config.running_max),
-        waiting_max,
-        ..QueueSettings::default()
-    };
+    let settings =
+        QueueSettings { running_max: Some(config.running_max), waiting_max, ..QueueSettings::default() };
     lines(config).into_iter().map(|line| (line, settings)).collect()
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trainyard_core::port::Change;
 use trainyard_core::Event;
+use trainyard_core::port::Change;
 use trainyard_runtime::{Subscription, Trainyard};
 
 use super::archive::Archive;
@@ -41,7 +41,10 @@ impl Tending {
     fn tend(&self) {
         if let Err(error) = self.archive.tend(&self.yard) {
             let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "what the yard has forgotten could not be forgotten here; it is tried again");
+            tracing::error!(
+                error,
+                "what the yard has forgotten could not be forgotten here; it is tried again"
+            );
         }
     }
 }

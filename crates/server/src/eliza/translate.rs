@@ -165,7 +165,10 @@ mod tests {
         assert_eq!((call.id.as_str(), call.step_id.as_str()), ("c1", "s1"));
         assert_eq!((call.latency, call.at), (Some(Duration::from_millis(12)), new.row.started_at));
         let [access] = &shown.provider_accesses[..] else { panic!("one access") };
-        assert_eq!((access.id.as_str(), access.provider.as_str(), &access.query), ("access-1", "time", &None));
+        assert_eq!(
+            (access.id.as_str(), access.provider.as_str(), &access.query),
+            ("access-1", "time", &None)
+        );
         assert!(shown.steps_json.contains("RESPOND now"), "{}", shown.steps_json);
         let again = from_document(&new.document).unwrap();
         assert_eq!(taken_in(&again, AT).document, new.document, "written anew it is the same");

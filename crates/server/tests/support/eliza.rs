@@ -77,7 +77,8 @@ impl Agent {
 
     #[track_caller]
     pub(crate) fn build(&self) -> Value {
-        self.done("datasets/build", &json!({ "limit": 250, "minLlmCallsPerTrajectory": 1 }))["dataset"].clone()
+        self.done("datasets/build", &json!({ "limit": 250, "minLlmCallsPerTrajectory": 1 }))["dataset"]
+            .clone()
     }
 
     /// Starts a job, and says which.

@@ -44,7 +44,8 @@ impl Shop {
 
     fn lay_out(&self, of: &Datasets, source: Source, max: Option<u64>) -> Result<ElizaLesson, TrainError> {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
-        let parameters = TrainParameters { trajectories_max: max, ..TrainParameters::new(source, Backend::Cuda) };
+        let parameters =
+            TrainParameters { trajectories_max: max, ..TrainParameters::new(source, Backend::Cuda) };
         of.lay_out(parameters, &folder)
     }
 }
@@ -134,7 +135,10 @@ fn a_lesson_is_the_dataset_or_its_newest_part() {
     let built = datasets.build(build(99), |_| false).unwrap();
     let of = |max| shop.lay_out(&datasets, Source::Dataset(built.id.clone()), max).unwrap();
     let whole = of(None);
-    assert_eq!((whole.examples, &whole.jsonl, &whole.trajectories), (21, &built.jsonl, &built.trajectory_dir));
+    assert_eq!(
+        (whole.examples, &whole.jsonl, &whole.trajectories),
+        (21, &built.jsonl, &built.trajectory_dir)
+    );
     let (train, valid) = (lines(&whole.data.join("train.jsonl")), lines(&whole.data.join("valid.jsonl")));
     assert_eq!((train.len(), valid.len()), (19, 2));
     let row: Value = serde_json::from_str(&train[0]).unwrap();
@@ -168,7 +172,10 @@ fn a_task_has_its_rows_as_they_are_now() {
     let lesson = of("should_respond", None).unwrap();
     assert_eq!((lesson.examples, lines(&lesson.jsonl).len()), (5, 5));
     let row: Value = serde_json::from_str(&lines(&lesson.jsonl)[0]).unwrap();
-    assert_eq!((&row["format"], &row["metadata"]["task_type"]), (&"eliza_native_v1".into(), &"should_respond".into()));
+    assert_eq!(
+        (&row["format"], &row["metadata"]["task_type"]),
+        (&"eliza_native_v1".into(), &"should_respond".into())
+    );
     assert!(!row.to_string().contains("example.com"), "{row}");
     shop.take_in(5..7);
     assert_eq!(of("should_respond", None).unwrap().examples, 7);
