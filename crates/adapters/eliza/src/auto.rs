@@ -81,11 +81,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
     /// # Errors
     /// [`HostError`] when the host cannot say.
     pub fn observe(&self) -> Result<(), HostError> {
-        let _turn = self.edge.turn();
-        let config = self.edge.host.auto_config()?;
-        let totals = self.edge.host.task_totals()?;
-        self.edge.tell(&config, &totals);
-        Ok(())
+        self.edge.observe()
     }
 }
 
@@ -106,6 +102,15 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
             }
         };
         Ok((ingested, told))
+    }
+
+    /// Tells the yard how the tasks stand.
+    pub(crate) fn observe(&self) -> Result<(), HostError> {
+        let _turn = self.turn();
+        let config = self.host.auto_config()?;
+        let totals = self.host.task_totals()?;
+        self.tell(&config, &totals);
+        Ok(())
     }
 
     /// Stores another configuration, and tells the yard.

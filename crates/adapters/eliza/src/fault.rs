@@ -56,6 +56,11 @@ impl Fault {
         Self::bad(format!("{member} {what}"))
     }
 
+    /// A status of its own for a request that has to be made otherwise.
+    pub(crate) fn unfit(status: StatusCode, words: &str) -> Self {
+        Self::said(status, Code::InvalidRequest, words)
+    }
+
     pub(crate) fn unauthorized() -> Self {
         Self::said(StatusCode::UNAUTHORIZED, Code::Unauthorized, "Unauthorized")
     }

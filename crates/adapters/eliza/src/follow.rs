@@ -6,17 +6,19 @@ use trainyard_core::port::{Change, Handle};
 use trainyard_core::{Event as Happening, Fact, JobId, Outcome, Phase, Progress, Reason, Yard};
 
 use crate::events::{Event, EventKind};
-use crate::host::Host;
+use crate::host::{Host, Task};
 use crate::map;
 use crate::service::{Edge, Eliza};
 use crate::wire::answers::JobWord;
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
-    /// Tells what happens to jobs from now on, until the yard stops: that they start, come further and are over.
+    /// Tells what happens to jobs from now on, until the yard stops: that they start, come further and are over. When
+    /// a training of a task is over, the yard is told how the task stands by then, so that what has become due
+    /// meanwhile is not left until the next trajectory comes.
     ///
     /// It listens from the moment of the call; the future has to be driven, by a thread of its own
-    /// ([`block_on`](trainyard_http::block_on)) or a task. One at a time: of two, each would tell everything. Needs no
-    /// async runtime.
+    /// ([`block_on`](trainyard_http::block_on)), since it asks the host where it is polled. One at a time: of two, each
+    /// would tell everything. Needs no async runtime.
     pub fn follow(&self) -> impl Future<Output = ()> + Send + use<H, S> {
         let edge = Arc::clone(&self.edge);
         let mut changes = edge.handle.subscribe();
@@ -38,9 +40,12 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
                 }
             }
             // Whoever watches looks for all of it anew after each of these.
-            Change::Missed { .. } => self.running().into_iter().for_each(|job| {
-                self.tell_of_progress(job, self.handle.progress(job).as_ref());
-            }),
+            Change::Missed { .. } => {
+                for job in self.running() {
+                    self.tell_of_progress(job, self.handle.progress(job).as_ref());
+                }
+                self.observe_or_log();
+            }
         }
     }
 
@@ -55,6 +60,9 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
             }
             Happening::Finished { job, outcome, .. } if self.is_of_ours(*job) => {
                 self.events.publish(ended(*job, outcome));
+                if self.is_of_a_task(*job) {
+                    self.observe_or_log();
+                }
             }
             _ => {}
         }
@@ -73,6 +81,21 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let mut is_ours = false;
         self.handle.read(&mut |yard| is_ours = yard.job(job).is_some_and(|job| map::is_ours(&job.subject)));
         is_ours
+    }
+
+    fn is_of_a_task(&self, job: JobId) -> bool {
+        let mut is_of_a_task = false;
+        self.handle.read(&mut |yard| {
+            is_of_a_task = yard.job(job).is_some_and(|job| Task::of(&job.subject).is_some());
+        });
+        is_of_a_task
+    }
+
+    fn observe_or_log(&self) {
+        if let Err(error) = self.observe() {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "the yard was not told how the tasks stand");
+        }
     }
 
     fn running(&self) -> Vec<JobId> {

@@ -1,6 +1,6 @@
 //! elizaOS's Training API over a trainyard.
 //!
-//! [`Eliza`] is a [`Service`](trainyard_http::Service): mounted at `/api/training`, it answers as the training service of
+//! [`Eliza`] is a [`Service`](trainyard_http::Service): mounted at `/api/training` and `/ws`, it answers as the training service of
 //! an elizaOS (Milady) agent does. Trajectories of the agent become datasets, jobs train on them, and what they make is
 //! imported, measured and activated. Trainings go through a yard ([`Handle`](trainyard_core::port::Handle)), which keeps
 //! them over restarts. Everything else (trajectories, datasets, Ollama, what is known of a run) is asked of a [`Host`],
@@ -38,6 +38,7 @@ mod parameters;
 mod routes;
 mod service;
 mod settings;
+mod stream;
 mod tasks;
 mod trajectories;
 mod wire;

@@ -18,6 +18,7 @@ use crate::marks::Marks;
 use crate::once::Errands;
 use crate::routes::{self, Endpoint};
 use crate::settings::{Limits, Settings};
+use crate::stream::{Stream, StreamSeats};
 use crate::wire::requests;
 
 /// elizaOS's training service over a yard and a [`Host`].
@@ -34,6 +35,7 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) marks: Marks,
     pub(crate) imports: Errands<ModelId>,
     pub(crate) benchmarks: Errands<ModelId>,
+    pub(crate) streams: StreamSeats,
     turns: Mutex<()>,
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
@@ -44,6 +46,9 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
     pub const PREFIX: &'static str = "/api/training";
     /// Where trajectories are read and taken in.
     pub const TRAJECTORIES: &'static str = "/api/training/trajectories";
+
+    /// Where the event stream is.
+    pub const EVENTS: &'static str = "/ws";
 
     /// A service that answers for this yard and this host, and tells what happens to `events`, which the host's trainers
     /// share. Call [`Eliza::resync`] before it is mounted.
@@ -56,6 +61,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 marks: Marks::default(),
                 imports: Errands::new(&errands),
                 benchmarks: Errands::new(&errands),
+                streams: StreamSeats::new(&settings),
                 turns: Mutex::default(),
                 settings,
                 events,
@@ -65,18 +71,20 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         }
     }
 
-    /// Where it is to be mounted, with the bounds of its [`Limits`]: at [`Eliza::PREFIX`], and at
-    /// [`Eliza::TRAJECTORIES`], which takes larger bodies.
+    /// Where it is to be mounted, with the bounds of its [`Limits`]: at [`Eliza::PREFIX`], at [`Eliza::TRAJECTORIES`],
+    /// which takes larger bodies, and at [`Eliza::EVENTS`], which takes none.
     ///
     /// # Panics
     /// Never: these are path prefixes.
     #[must_use]
-    pub fn mounts(&self) -> [Mount; 2] {
+    pub fn mounts(&self) -> [Mount; 3] {
         let limits = self.edge.limits();
-        let mount = |prefix| Mount::new(prefix, Arc::new(self.clone())).expect("it is a path prefix");
+        let mount = |prefix, service| Mount::new(prefix, service).expect("it is a path prefix");
+        let calls = |prefix| mount(prefix, Arc::new(self.clone()));
         [
-            mount(Self::PREFIX).with_body_limit(limits.json_bytes),
-            mount(Self::TRAJECTORIES).with_body_limit(limits.ingest_bytes),
+            calls(Self::PREFIX).with_body_limit(limits.json_bytes),
+            calls(Self::TRAJECTORIES).with_body_limit(limits.ingest_bytes),
+            mount(Self::EVENTS, Arc::new(Stream(self.clone()))).with_body_limit(0),
         ]
     }
 

@@ -67,6 +67,8 @@ pub struct Limits {
     pub errands: usize,
     /// How many event streams may be open at once, 1 to a million; more are answered with 503. Default: 64.
     pub streams: usize,
+    /// How many more may be open that have yet to say the token, 1 to a million. Default: 16.
+    pub strangers: usize,
     /// How long the first message of an event stream may take, when it has to hold the token. Default: 10 seconds.
     pub auth_time: Duration,
 }
@@ -268,6 +270,7 @@ impl Default for Limits {
             log_lines_listed: 6_000,
             errands: 4,
             streams: 64,
+            strangers: 16,
             auth_time: Duration::from_secs(10),
         }
     }
