@@ -10,17 +10,13 @@ use trainyard_process::{LINES_MAX, Launch, last_lines};
 
 const SAY: &str = "say() { printf '%s\\n' \"$1\" >> \"$TRAINYARD_EVENTS\"; }\n";
 
-/// The lines that were shown, and the steps and losses.
-fn told(open: &Open) -> (Vec<String>, Vec<(Option<u64>, Option<f64>)>) {
-    let (mut lines, mut steps) = (Vec::new(), Vec::new());
-    for heard in open.all() {
-        match heard {
-            Heard::Line(line) => lines.push(line),
-            Heard::Progress(seen) => steps.push((seen.step, seen.loss)),
-            _ => {}
-        }
-    }
-    (lines, steps)
+/// The lines that were shown.
+fn told(open: &Open) -> Vec<String> {
+    let lines = open.all().into_iter().filter_map(|heard| match heard {
+        Heard::Line(line) => Some(line),
+        _ => None,
+    });
+    lines.collect()
 }
 
 #[test]
@@ -71,7 +67,7 @@ fn half_a_line_waits_and_the_same_line_counts_once() {
     ));
     open.until_line("ready");
     gate.open();
-    let (lines, _) = told(&open);
+    let lines = told(&open);
     assert_eq!(lines, ["one", "three", "two, late"]);
     let Outcome::Failed { reason } = open.outcome(job) else { panic!("half an event at the end is none") };
     assert!(reason.as_str().starts_with("it ended without having said that it has finished"));
@@ -94,7 +90,7 @@ fn junk_and_over_long_lines_do_no_harm() {
         say '{{"kind":"log","message":"still here"}}'
         say '{{"kind":"finished","outcome":"ok","metrics":{{"loss":0.5,"bad name \u0001":1,"text":"x"}}}}'"#
     ));
-    let (lines, _) = told(&open);
+    let lines = told(&open);
     assert_eq!(lines[0].len(), 65_536, "cut");
     assert_eq!(lines[1], "\u{fffd}\u{fffd}red");
     assert!(lines.contains(&"still here".to_owned()));
@@ -229,7 +225,7 @@ fn a_trainer_is_told_everything_in_a_file() {
     let job = open.submit(
         "cat \"$TRAINYARD_CONTEXT\"; echo \"$TRAINYARD_RUN_ID $TRAINYARD_ATTEMPT\"; [ -d checkpoints ]",
     );
-    let (lines, _) = told(&open);
+    let lines = told(&open);
     let (last, json) = lines.split_last().unwrap();
     let told: serde_json::Value = serde_json::from_str(&json.join("\n")).unwrap();
     let lease = last.split(['.', ' ']).nth(1).unwrap().to_owned();
