@@ -179,7 +179,6 @@ impl<'a> Attempt<'a> {
     /// Tells host and yard what is new. Whether it is to stop is looked at elsewhere.
     fn pass_on(&mut self) {
         if let Some(seen) = self.digest.news() {
-            self.trainer.observer().progress(self.run, seen);
             let step = seen.step.unwrap_or_else(|| self.cx.resume_from());
             let mut progress = Progress::step(step, seen.total.unwrap_or(0));
             progress.loss = seen.loss.and_then(|loss| self.cx.score(loss));
@@ -191,6 +190,7 @@ impl<'a> Attempt<'a> {
                 progress = progress.with_message(message);
             }
             let _ = self.cx.report(progress);
+            self.trainer.observer().progress(self.run, seen);
         }
         let Some((step, place)) = self.digest.checkpoint() else {
             return;

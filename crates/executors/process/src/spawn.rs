@@ -20,6 +20,7 @@ pub(crate) struct Held {
 /// It begins once it is told to, which is after its number is on disk; whoever has started it and died before that
 /// leaves it an end of file instead. It hears of signals and goes on, so that it can write the code down, and at last
 /// ends whatever is left of its group, itself included: as long as it is there, no other group can have its number.
+/// `exec` runs programs only, and none of the shell's own commands that are called alike.
 const SHELL: &str = r#"
 trap 'told=1' HUP INT TERM
 read -r go || exit 0
@@ -27,7 +28,7 @@ read -r go || exit 0
 exec </dev/null
 exit=$1
 shift
-"$@"
+(exec "$@")
 code=$?
 trap '' HUP INT TERM
 echo "$code" 1<>"$exit"

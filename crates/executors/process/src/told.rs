@@ -119,7 +119,8 @@ pub(crate) fn tell(
         seed: cx.seed(),
         threads: cx.threads().get(),
     };
-    let bytes = serde_json::to_vec_pretty(&told).map_err(io::Error::from)?;
+    let mut bytes = serde_json::to_vec_pretty(&told).map_err(io::Error::from)?;
+    bytes.push(b'\n');
     fs::create_dir_all(&places.checkpoints)?;
     let mut file = File::create(&places.context)?;
     file.write_all(&bytes)?;

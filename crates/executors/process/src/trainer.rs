@@ -174,12 +174,11 @@ impl Trainer for ProcessTrainer {
 
 fn not_started(error: &io::Error) -> TrainError {
     let text = format!("could not start its process: {error}");
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::NotADirectory => {
-            TrainError::failed(text)
-        }
-        _ => TrainError::retry(text),
-    }
+    let is_final = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::NotADirectory
+    );
+    if is_final { TrainError::failed(text) } else { TrainError::retry(text) }
 }
 
 impl std::fmt::Debug for ProcessTrainer {

@@ -82,11 +82,7 @@ fn a_program_that_is_not_there_fails_for_good() {
 }
 
 fn retries(times: u32) -> RetryPolicy {
-    RetryPolicy {
-        retries_max: times,
-        backoff: Backoff::new(Duration::ZERO, Duration::ZERO),
-        ..RetryPolicy::default()
-    }
+    RetryPolicy { retries_max: times, backoff: Backoff::new(Duration::ZERO, Duration::ZERO) }
 }
 
 #[test]

@@ -3,19 +3,22 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::fs::{CWD, Mode, mkfifoat};
+use trainyard_core::port::Change;
 use trainyard_core::{
-    Class, Job, JobId, Kind, Outcome, Parameters, QueueName, Reason, Run, Subject, Submission,
+    Class, Event, Job, JobId, Kind, Outcome, Parameters, QueueName, Reason, Run, Subject, Submission,
 };
+use trainyard_journal::JournalError;
 use trainyard_process::{AtShutdown, Began, Exit, Launch, Observer, ProcessTrainer, Processes, Seen};
-use trainyard_runtime::{JobToTrain, OpenReport, ShutdownReport, TrainError, Trainyard};
+use trainyard_runtime::{JobToTrain, OpenReport, ShutdownReport, Subscription, TrainError, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
 /// Nobody waits longer than this; only a broken test ever waits so long.
@@ -101,10 +104,26 @@ pub fn open(
     let (tell, heard) = unbounded();
     let processes = Processes::open(folder.join("processes")).unwrap();
     let trainer = processes.trainer(plan).with_observer(Ear(tell)).with_poll_every(Duration::from_millis(5));
-    let builder = Trainyard::builder(folder)
-        .journal_with(move || Ok(SqliteJournal::open(file, &SqliteOptions::new())?.0));
+    let builder = Trainyard::builder(folder).journal_with(move || journal(&file));
     let (yard, report) = set(trainer).register(builder, kind()).start().unwrap();
     Open { yard, processes, report, heard }
+}
+
+/// A process that another test starts at the moment when a journal is closed has its lock until it has become what it
+/// is started as.
+pub fn journal(file: &Path) -> Result<SqliteJournal, JournalError> {
+    let until = Instant::now() + SAFETY;
+    loop {
+        match SqliteJournal::open(file, &SqliteOptions::new()) {
+            Err(error) if error.is_locked() && Instant::now() < until => std::thread::yield_now(),
+            opened => return Ok(opened?.0),
+        }
+    }
+}
+
+/// The journal of a rig.
+pub fn journal_of(rig: &Rig) -> SqliteJournal {
+    journal(&rig.path("yard.sqlite")).unwrap()
 }
 
 /// What the job's parameters say to a shell.
@@ -250,4 +269,22 @@ pub fn is_at_work(pid: u32) -> bool {
 /// A process in a group of its own that waits for ever and is no child of the yard.
 pub fn stranger() -> std::process::Child {
     Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn().unwrap()
+}
+
+/// Gives every event up to the end of a job.
+pub fn until_finished(changes: &mut Subscription, job: JobId, mut each: impl FnMut(&Event)) {
+    loop {
+        if let Change::Happened { fact, .. } = changes.next_timeout(SAFETY).expect("it ends") {
+            each(&fact.event);
+            if matches!(&fact.event, Event::Finished { job: over, .. } if *over == job) {
+                return;
+            }
+        }
+    }
+}
+
+/// How long a file is, and how much of the disk it takes.
+pub fn sizes(path: &Path) -> (u64, u64) {
+    let file = std::fs::metadata(path).unwrap();
+    (file.len(), file.blocks() * 512)
 }
