@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::eliza::{Agent, FakeOllama, Program, config, text, trajectory, trajectory_saying};
+use support::eliza::{Agent, FakeOllama, Program, config, text, trajectory};
 use support::until_told;
 use trainyard_eliza::{Absence, Backend, Runtime, Settings};
 use trainyard_http::secret::Secret;
@@ -89,7 +89,7 @@ fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
     let activated = agent.done(&format!("models/{id}/activate"), &json!({}));
     assert_eq!(
         (&activated["activeModel"], &activated["providerModel"]),
-        (&json!("eliza-v1"), &json!("ollama/mine"))
+        (&json!("ollama/mine"), &json!("ollama/mine"))
     );
     let measured = agent.done(&format!("models/{id}/benchmark"), &json!({}));
     assert_eq!((&measured["status"], &measured["scores"]["coherence"]), (&json!("passed"), &json!(0.9)));
@@ -151,7 +151,10 @@ fn a_cancelled_training_is_over_at_once_and_its_program_too() {
     assert_eq!(agent.job(&next)["status"], "queued", "one at a time");
     let cancelled = agent.done(&format!("jobs/{job}/cancel"), &Value::Null)["job"].clone();
     assert_eq!(cancelled["status"], "cancelled");
-    // It can run only when the first one's program has ended.
+    // It runs only when the first one's program has ended.
+    until_told(service.yard(), "the next one is at the gate", || {
+        agent.job(&next)["logs"].as_array().unwrap().contains(&json!("at the gate"))
+    });
     program.let_go();
     until_told(service.yard(), "the next one is trained", || agent.is(&next, "completed"));
     assert_eq!(agent.job(&job)["status"], "cancelled");

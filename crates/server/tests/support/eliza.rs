@@ -53,6 +53,12 @@ impl Agent {
         read(request.send(body).expect("an answer"))
     }
 
+    /// The same, of a server that may be gone before it answers.
+    pub(crate) fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let request = self.agent.post(format!("{}/api/training/{path}", self.url));
+        request.send_json(body).ok().map(read)
+    }
+
     /// What is there.
     #[track_caller]
     pub(crate) fn read(&self, path: &str) -> Value {
