@@ -79,7 +79,8 @@ impl Catalog {
 
     /// The number of the model that this job makes: given once, and never to another one.
     pub(crate) fn make_version(&self, job: JobId) -> Result<(), RecordsError> {
-        let sql = "INSERT INTO versions (job) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM versions WHERE job = ?1)";
+        let sql =
+            "INSERT INTO versions (job) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM versions WHERE job = ?1)";
         self.records.step(sql, params![job.to_string()]).map(drop)
     }
 
