@@ -8,8 +8,8 @@
 //! [`Request::upgrade`] makes a connection a [`WebSocket`], over which either side speaks when it has something to say.
 //!
 //! Bounded are header bytes and count, each body, connections, and the time a peer may take to send a
-//! header, send a body, read an answer or sit idle; of a WebSocket its messages, queues and silence. What all connections hold together is bounded only by
-//! their number. The `Host` header is never looked at.
+//! header, send a body, read an answer or sit idle; of a WebSocket its messages, queues and silence. What all
+//! connections hold together is bounded only by their number. The `Host` header is never looked at.
 //!
 //! ```
 //! use std::io::{Read, Write};
