@@ -124,8 +124,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         for backend in config.overrides.values().filter_map(|config| config.backend) {
             self.knows_backend(backend)?;
         }
-        self.host.set_auto_config(&config).map_err(broken)?;
         let totals = self.host.task_totals().map_err(broken)?;
+        self.host.set_auto_config(&config).map_err(broken)?;
         let told = self.tell(&config, &totals);
         Ok((config, told))
     }

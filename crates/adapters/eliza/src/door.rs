@@ -57,7 +57,7 @@ const METHODS: &str = "GET, POST, PUT, OPTIONS";
 
 /// What both generations of the vendor's client send.
 const HEADERS: &str = "Content-Type, Authorization, X-Api-Key, X-Milady-Token, X-Milady-Client-Id, \
-    X-ElizaOS-Token, X-ElizaOS-Client-Id, X-ElizaOS-UI-Language";
+    X-ElizaOS-Client-Id, X-ElizaOS-UI-Language";
 
 /// Lets in whoever shows the token, or everybody when there is none.
 pub(crate) fn admit(request: &Request, settings: &Settings) -> Result<(), Fault> {

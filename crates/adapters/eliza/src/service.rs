@@ -37,6 +37,7 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) benchmarks: Errands<ModelId>,
     pub(crate) streams: StreamSeats,
     turns: Mutex<()>,
+    builds: Mutex<()>,
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
 }
@@ -63,6 +64,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 benchmarks: Errands::new(&errands),
                 streams: StreamSeats::new(&settings),
                 turns: Mutex::default(),
+                builds: Mutex::default(),
                 settings,
                 events,
                 host,
@@ -198,6 +200,11 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     /// Whoever brings something in that the yard is told about takes a turn, so that the yard hears of it in order.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of several who find no dataset, one builds; it may take its time, and keeps nobody else waiting.
+    pub(crate) fn build_turn(&self) -> MutexGuard<'_, ()> {
+        self.builds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

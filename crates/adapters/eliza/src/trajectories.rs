@@ -96,8 +96,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let newest = |found: Result<Vec<Dataset>, HostError>| {
             found.map(|found| found.into_iter().next()).map_err(|error| map::broken(&error))
         };
-        // Of two who find none, one builds.
-        let _turn = self.turn();
+        let _turn = self.build_turn();
         match newest(self.host.datasets())? {
             Some(dataset) => Ok(dataset),
             None => self.build(NewDataset::of_newest(trajectories_max)),

@@ -85,6 +85,14 @@ fn nothing_is_written_that_is_there_already() {
 }
 
 #[test]
+fn a_start_and_what_follows_may_be_driven_anywhere() {
+    fn check<T: Send>(_: &T) {}
+    let bench = Bench::new();
+    check(&bench.service.resync());
+    check(&bench.service.follow());
+}
+
+#[test]
 fn a_start_makes_up_for_what_the_yard_has_not_heard() {
     let bench = Bench::new();
     configure(&bench, &json!({ "threshold": 2 }));

@@ -168,14 +168,26 @@ impl NewRun {
 }
 
 impl AutoChange {
+    /// What stands inside of `config` counts where nothing else says so: a client may send back all of what it has read,
+    /// with a member changed outside.
     pub(crate) fn of(members: &Map<String, Value>, names: Names) -> Result<Self, Fault> {
-        let members = match members.get("config") {
-            None | Some(Value::Null) => members,
-            Some(Value::Object(inner)) => inner,
+        let outer = Self::of_one(members, names)?;
+        let inner = match members.get("config") {
+            None | Some(Value::Null) => Self::default(),
+            Some(Value::Object(inner)) => Self::of_one(inner, names)?,
             Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 return Err(Fault::invalid("config", "must be an object"));
             }
         };
+        Ok(Self {
+            is_enabled: outer.is_enabled.or(inner.is_enabled),
+            threshold: outer.threshold.or(inner.threshold),
+            cooldown: outer.cooldown.or(inner.cooldown),
+            overrides: outer.overrides.or(inner.overrides),
+        })
+    }
+
+    fn of_one(members: &Map<String, Value>, names: Names) -> Result<Self, Fault> {
         let pick = |documented, original| match names {
             Names::Documented => [documented, original],
             Names::Original => [original, documented],
@@ -451,6 +463,11 @@ mod tests {
         assert!(change.apply(AutoConfig::default()).is_enabled);
         let nested = AutoChange::of(&object(&json!({ "config": body })), Names::Original).unwrap();
         assert!(!nested.apply(AutoConfig::default()).is_enabled);
+        // All of what a GET tells, with a member changed outside.
+        let read = json!({ "threshold": 7, "cooldownHours": 12, "enabled": true, "config": body });
+        let change = AutoChange::of(&object(&read), Names::Documented).unwrap();
+        let config = change.apply(AutoConfig::default());
+        assert_eq!((config.threshold, config.is_enabled), (7, true));
     }
 
     #[test]
