@@ -30,7 +30,7 @@ pub(crate) struct Attempt<'a> {
     run: Run,
     record: Record,
     places: Places,
-    /// `None` once it has ended.
+    /// `None` once it has ended, or is left alone.
     process: Option<Process>,
     output: Tail,
     events: Tail,
@@ -94,11 +94,12 @@ impl<'a> Attempt<'a> {
         self.trainer.observer().began(self.run, &began);
         let ended = match self.watch() {
             Ok(()) => self.judge(),
-            Err(Left::Alone) => return Err(TrainError::interrupted("it goes on without this service")),
+            Err(Left::Alone) => {
+                self.process = None;
+                return Err(TrainError::interrupted("it goes on without this service"));
+            }
             Err(Left::Broken(error)) => {
-                let killed = self.process.as_mut().map_or(Ok(()), |process| process.signal(Signal::KILL));
-                let also = killed.err().map_or_else(String::new, |error| format!(", nor end it: {error}"));
-                Err(TrainError::retry(format!("could not follow its process: {error}{also}")))
+                Err(TrainError::retry(format!("could not follow its process: {error}")))
             }
         };
         self.trainer.processes().has_ended(self.run);
@@ -178,6 +179,10 @@ impl<'a> Attempt<'a> {
 
     /// Tells host and yard what is new. Whether it is to stop is looked at elsewhere.
     fn pass_on(&mut self) {
+        if let Some((step, performance)) = self.digest.peak() {
+            let best = Progress { performance: self.cx.score(performance), ..Progress::step(step, 0) };
+            let _ = self.cx.report(best);
+        }
         if let Some(seen) = self.digest.news() {
             let step = seen.step.unwrap_or_else(|| self.cx.resume_from());
             let mut progress = Progress::step(step, seen.total.unwrap_or(0));
@@ -304,6 +309,16 @@ impl<'a> Attempt<'a> {
         }
         // A name such as `./model` is another spelling.
         Ok(path.components().filter(|part| *part != Component::CurDir).collect())
+    }
+}
+
+impl Drop for Attempt<'_> {
+    /// A process that nobody follows any more, because its files cannot be read or an observer has panicked, is ended: its
+    /// run is over.
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.signal(Signal::KILL).and_then(|()| process.wait(KILL_AGAIN));
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Digest {
     taken: Taken,
     seen: Seen,
     has_news: bool,
+    /// The best performance since somebody last asked, and its step.
+    peak: Option<(Option<u64>, f64)>,
     checkpoint: Option<(u64, Place)>,
     artifacts: BTreeMap<String, Place>,
     last_artifact: Option<String>,
@@ -31,6 +33,7 @@ impl Digest {
             taken: Taken::default(),
             seen: Seen::default(),
             has_news: false,
+            peak: None,
             checkpoint: None,
             artifacts: BTreeMap::new(),
             last_artifact: None,
@@ -82,6 +85,13 @@ impl Digest {
     /// Where it stands, if that is news.
     pub(crate) fn news(&mut self) -> Option<&Seen> {
         std::mem::take(&mut self.has_news).then_some(&self.seen)
+    }
+
+    /// The best performance of those that were not asked for, unless the newest is as good: of several within a moment
+    /// only the newest is told, but none that may have reached a target is left out.
+    pub(crate) fn peak(&mut self) -> Option<(u64, f64)> {
+        let (step, performance) = self.peak.take()?;
+        self.seen.performance.is_some_and(|newest| newest < performance).then_some((step?, performance))
     }
 
     /// The newest checkpoint that was not taken yet.
@@ -171,6 +181,11 @@ impl Digest {
             fraction: seen.fraction,
             saved: seen.saved,
         };
+        if let Some(performance) = metrics.get("performance")
+            && self.peak.is_none_or(|(_, best)| best < *performance)
+        {
+            self.peak = Some((self.seen.step, *performance));
+        }
         self.has_news = true;
     }
 
@@ -256,6 +271,20 @@ mod tests {
         assert_eq!((seen.step, seen.loss), (Some(10), Some(2.345)));
         assert_eq!(digest.heard(), &Heard::Nothing, "so its exit code speaks for it");
         assert_eq!(digest.metrics(), BTreeMap::from([("loss".to_owned(), 2.345)]));
+    }
+
+    #[test]
+    fn the_best_of_a_moment_is_not_lost() {
+        let mut digest = digest();
+        for (step, performance) in [(1, 0.2), (2, 0.9), (3, 0.4)] {
+            let line =
+                format!(r#"{{"kind":"progress","step":{step},"metrics":{{"performance":{performance}}}}}"#);
+            digest.event(line.as_bytes(), false);
+        }
+        assert_eq!(digest.peak(), Some((2, 0.9)));
+        assert_eq!(digest.peak(), None);
+        digest.event(br#"{"kind":"progress","step":4,"metrics":{"performance":0.5}}"#, false);
+        assert_eq!(digest.peak(), None, "it is the newest");
     }
 
     #[test]

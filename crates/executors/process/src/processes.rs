@@ -95,9 +95,14 @@ impl Processes {
         ended.push_back(run);
         let oldest = if ended.len() > ENDED_MAX { ended.pop_front() } else { None };
         drop(ended);
-        if let Some(run) = oldest
-            && let Err(error) = self.records.remove(run)
-        {
+        if let Some(run) = oldest {
+            self.forget(run);
+        }
+    }
+
+    /// Removes what is written down of a run's process.
+    pub(crate) fn forget(&self, run: Run) {
+        if let Err(error) = self.records.remove(run) {
             telemetry::record_not_removed(run, &error);
         }
     }

@@ -121,8 +121,10 @@ impl ProcessTrainer {
             ("TRAINYARD_RUN_ID", run.as_ref()),
             ("TRAINYARD_ATTEMPT", attempt.as_ref()),
         ];
-        let held =
-            spawn(&launch, &places.folder, protocol, &log, &exit).map_err(|error| not_started(&error))?;
+        let held = spawn(&launch, &places.folder, protocol, &log, &exit).map_err(|error| {
+            self.processes.forget(job.run);
+            not_started(&error)
+        })?;
         let record = Record {
             process: held.identity().clone(),
             folder: places.folder.clone(),
@@ -137,6 +139,7 @@ impl ProcessTrainer {
             Ok(()) => Ok((record, Some(held.let_go()))),
             Err(error) => {
                 held.call_off();
+                self.processes.forget(job.run);
                 Err(TrainError::retry(format!("could not write down which process it is: {error}")))
             }
         }

@@ -70,6 +70,9 @@ fn a_program_that_is_not_there_fails_for_good() {
     let nowhere = |_: &_, _: &_| Ok(Launch::new("true").with_working_dir("/no/such/folder"));
     let open = rig.open_with(nowhere, |trainer| trainer);
     assert!(open.failure("").starts_with("could not start its process"));
+    open.shut_down();
+    let open = rig.open_with(|_: &_, _: &_| Ok(Launch::new("exit")), |trainer| trainer);
+    assert!(open.failure("").starts_with("its program was not found"), "the shell's own commands are none");
     let refuses = |_: &_, _: &_| Err(TrainError::failed("no such dataset"));
     open.shut_down();
     let open = rig.open_with(refuses, |trainer| trainer);
@@ -153,6 +156,25 @@ fn what_is_left_of_its_group_ends_with_it() {
     let reader = std::thread::spawn(move || std::fs::read(alive));
     assert_eq!(open.outcome(job), Outcome::Completed { model: None });
     assert_eq!(reader.join().unwrap().unwrap(), b"");
+    open.shut_down();
+}
+
+#[test]
+fn an_observer_that_panics_leaves_no_process_behind() {
+    struct Panics(crossbeam_channel::Sender<u32>);
+    impl trainyard_process::Observer for Panics {
+        fn began(&self, _: trainyard_core::Run, process: &trainyard_process::Began<'_>) {
+            self.0.send(process.pid).unwrap();
+            panic!("an observer of a test");
+        }
+    }
+    let rig = Rig::new();
+    let gate = rig.gate("gate");
+    let (tell, told) = crossbeam_channel::unbounded();
+    let open = rig.open_with(support::shell, |trainer| trainer.with_observer(Panics(tell)));
+    let failure = open.failure(&format!("cat {}", gate.path.display()));
+    assert_eq!(failure, "panicked: an observer of a test");
+    assert!(!support::is_at_work(told.recv().unwrap()));
     open.shut_down();
 }
 
