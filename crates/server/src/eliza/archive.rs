@@ -1,6 +1,7 @@
 //! What the host and the trainers have in common.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -86,8 +87,7 @@ impl Archive {
         let catalog = Arc::new(Catalog::open(&folder.join("catalog.sqlite"))?);
         let salt = folder.join("salt.key");
         let salt = kept_key(&salt).map_err(failed(salt))?;
-        let filter = secrets(config)
-            .fold(PrivacyFilter::new(salt.expose()), |filter, secret| filter.with_secret(&secret));
+        let filter = filter(&salt, config);
         let (root, max) = (folder.join("datasets"), config.datasets_max);
         let datasets = Datasets::open(root, Arc::clone(&catalog), disk.clone(), max, filter)?;
         let events = Events::new();
@@ -193,20 +193,13 @@ impl Archive {
     }
 }
 
-/// What must never be written into a dataset, whatever it looks like: our own token, and the values of environment
-/// variables whose names look secret.
-fn secrets(config: &ElizaConfig) -> impl Iterator<Item = String> {
-    let own = config.settings.token().map(|token| token.expose().to_owned());
-    let all = std::env::vars_os().filter_map(|(name, value)| {
-        looks_secret(&name.to_string_lossy()).then(|| value.to_string_lossy().into_owned())
-    });
-    own.into_iter().chain(all)
-}
-
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let words = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "MNEMONIC"];
-    words.iter().any(|word| name.contains(word))
+/// Takes out what is private, and what must never be written, whatever it looks like: our own token, and the values of
+/// environment variables whose names look secret.
+fn filter(salt: &Secret, config: &ElizaConfig) -> PrivacyFilter {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let filter = PrivacyFilter::new(salt.expose()).with_secrets_of(variables);
+    config.settings.token().map(Secret::expose).into_iter().fold(filter, PrivacyFilter::with_secret)
 }
 
 /// So many trajectories of a file are in memory at once.
