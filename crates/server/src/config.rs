@@ -475,7 +475,8 @@ impl ServiceConfig {
 impl ServiceConfig {
     /// How elizaOS's wire behaves. Without a token nobody is asked for one on a loopback address; on another one a
     /// random one is made for the data folder, see [`Opened::eliza_token`](crate::Opened::eliza_token), unless
-    /// [`OpenAccess::Anywhere`] says otherwise. The host of a [public URL](ServiceConfig::with_public_url) is known.
+    /// [`OpenAccess::Anywhere`] says otherwise. Where there is a [public URL](ServiceConfig::with_public_url), its host is
+    /// the one that is known, whatever the settings say.
     #[must_use]
     pub fn with_eliza(mut self, settings: trainyard_eliza::Settings) -> Self {
         self.eliza.settings = settings;

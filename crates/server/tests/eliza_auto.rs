@@ -32,7 +32,8 @@ impl Trainer for Counting {
         let rows = fs::read_to_string(&lesson.jsonl)?;
         assert!(rows.lines().all(|row| row.contains("eliza_native_v1") && !row.contains("example.com")));
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(lesson.examples);
-        cx.report(Progress::step(1, 1).with_phase("counting"))?;
+        self.lessons.log(job, "counts");
+        self.lessons.report(cx, job, Progress::step(1, 1).with_phase("counting"))?;
         fs::write(cx.dir()?.join("count"), lesson.examples.to_string())?;
         cx.trained("count")
     }
@@ -96,7 +97,8 @@ fn the_threshold_fires_once_and_then_the_cooldown_holds() {
     office.until_runs(&service, &agent, 1);
     assert_eq!(office.seen(), [5], "of all that there are");
     let [job] = &agent.list("jobs")[..] else { panic!("one job") };
-    assert_eq!(job["backend"], "native", "{job}");
+    assert_eq!((&job["backend"], &job["logs"]), (&json!("native"), &json!(["counts"])), "{job}");
+    assert_eq!((&job["currentIteration"], &job["progress"]), (&json!(1), &json!(1.0)), "{job}");
 
     // Enough are new, and it is too soon.
     send(&agent, 3..7);

@@ -157,6 +157,7 @@ fn a_training_that_was_cancelled_stays_cancelled_and_its_program_is_ended() {
     fs::remove_file(program.folder.join("waits-at")).unwrap();
     let next = agent.start(&json!({ "backend": "cuda", "iterations": 2 }));
     until("the next one is trained", || agent.is(&next, "completed"));
+    assert!(serving.hear("trained an agent on ").starts_with("\"dataset-"));
     serving.stop();
 }
 

@@ -129,10 +129,7 @@ impl Archive {
 
     /// Takes in what was sent: an object, an array of such, or JSON lines. All of it, or nothing.
     pub(super) fn ingest(&self, json: &[u8], at: Timestamp) -> Result<Ingested, Refused> {
-        let new = translate::read_all(json, self.limits, at).map_err(|error| match error {
-            ReadError::Refused(refusal) => Refused::Unfit(refusal.to_string()),
-            error => HostError::new(error).into(),
-        })?;
+        let new = translate::read_all(json, self.limits, at).map_err(unread)?;
         let _one_at_a_time = self.coming_in.lock();
         self.has_room_for(&new)?;
         Ok(self.catalog.take_in(&new, self.bounds)?)
@@ -200,6 +197,13 @@ fn filter(salt: &Secret, config: &ElizaConfig) -> PrivacyFilter {
     let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     let filter = PrivacyFilter::new(salt.expose()).with_secrets_of(variables);
     config.settings.token().map(Secret::expose).into_iter().fold(filter, PrivacyFilter::with_secret)
+}
+
+fn unread(error: ReadError) -> Refused {
+    if let ReadError::Refused(refusal) = &error {
+        return Refused::Unfit(refusal.to_string());
+    }
+    HostError::new(error).into()
 }
 
 /// So many trajectories of a file are in memory at once.

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn measure(script: &str) -> ElizaFigures {
-        ValidateCommand::new("sh", ["-c", script]).measure(&model()).unwrap()
+        ValidateCommand::new("sh", ["-c", script]).measure(&model()).expect("it can be measured")
     }
 
     #[test]

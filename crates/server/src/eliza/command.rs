@@ -193,7 +193,7 @@ impl ElizaCommand {
         let mut filled: Vec<OsString> = Vec::with_capacity(self.arguments.len());
         let mut after_flag = false;
         for argument in &self.arguments {
-            match fill(argument, &value) {
+            match fill(argument, value) {
                 Some(argument) => filled.push(argument),
                 None if after_flag => drop(filled.pop()),
                 None => {}

@@ -184,9 +184,10 @@ impl Datasets {
         let id: data::DatasetId =
             "task".parse().map_err(|error: data::BadDatasetId| TrainError::failed(told(&error)))?;
         let order = Order::new(id.clone(), 0).with_limit(limit);
-        self.write(lesson, &order).map_err(|error| match &error {
-            BuildError::TooLarge { .. } => TrainError::failed(told(&error)),
-            _ => TrainError::retry(told(&error)),
+        self.write(lesson, &order).map_err(|error| {
+            let is_hopeless = matches!(error, BuildError::TooLarge { .. });
+            let broken = if is_hopeless { TrainError::failed } else { TrainError::retry };
+            broken(told(&error))
         })?;
         let layout = Layout::new(lesson, &id);
         let rows = layout.task(known);
@@ -261,10 +262,10 @@ fn refused(error: BuildError<NoNext>) -> Refused {
         tracing::warn!(error = told(&error), "there is no room for a dataset");
         return Refused::Full;
     }
-    match error {
-        BuildError::TooLarge { .. } => Refused::Unfit(error.to_string()),
-        error => HostError::new(error).into(),
+    if matches!(error, BuildError::TooLarge { .. }) {
+        return Refused::Unfit(error.to_string());
     }
+    HostError::new(error).into()
 }
 
 /// Writes what is held out and what is not into files of their own, only messages; says how many there are. Where there

@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use trainyard_core::{Progress, Score};
 use trainyard_eliza::TrainParameters;
-use trainyard_runtime::{JobToTrain, TrainError};
+use trainyard_process::Seen;
+use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 use trainyard_trainkit::told;
 
 use super::archive::Archive;
@@ -49,6 +51,26 @@ impl ElizaLessons {
     /// the disk fails or is full.
     pub fn lay_out(&self, job: &JobToTrain, folder: &Path) -> Result<ElizaLesson, TrainError> {
         self.0.datasets.lay_out(parameters(job)?, folder)
+    }
+
+    /// Tells where training stands, as [`Context::report`] does, and notes it, so that it is still shown when the
+    /// training is over.
+    ///
+    /// # Errors
+    /// The [`Stop`] that says why training is to end.
+    pub fn report(&self, cx: &Context, job: &JobToTrain, progress: Progress) -> Result<(), Stop> {
+        let mut seen = Seen::default();
+        seen.step = Some(progress.step);
+        seen.total = Some(progress.total).filter(|total| *total > 0);
+        seen.phase = progress.phase.as_ref().map(|phase| phase.as_str().to_owned());
+        seen.loss = progress.loss.map(Score::get);
+        self.0.runs.progress(job.id, &seen);
+        cx.report(progress)
+    }
+
+    /// Adds a line to the log of a training; whoever watches is told.
+    pub fn log(&self, job: &JobToTrain, line: &str) {
+        self.0.runs.line(job.id, line);
     }
 
     /// A run of this job begins.

@@ -54,9 +54,11 @@ impl Runs {
             program,
             backend: Some(backend),
             model,
+            exit_code: None,
+            signal: None,
             ..before
         };
-        self.catalog.put_run(job, &RunRecord { exit_code: None, signal: None, ..record.clone() })?;
+        self.catalog.put_run(job, &record)?;
         let mut live = self.live.lock();
         let log = live.remove(&job).map(|live| live.log).unwrap_or_default();
         live.insert(job, Live { record, log, known: 0, stored_at: Some(Instant::now()) });
@@ -190,7 +192,7 @@ impl Runs {
         self.store(job, &record);
     }
 
-    fn line(&self, job: JobId, line: &str) {
+    pub(super) fn line(&self, job: JobId, line: &str) {
         let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
         let mut is_new = true;
         self.change(job, |live| {
@@ -207,7 +209,7 @@ impl Runs {
         }
     }
 
-    fn progress(&self, job: JobId, seen: &Seen) {
+    pub(super) fn progress(&self, job: JobId, seen: &Seen) {
         self.change(job, |live| {
             let record = &mut live.record;
             let share = seen.step.zip(seen.total).filter(|(_, total)| *total > 0);
@@ -306,3 +308,95 @@ const LOG_BYTES_MAX: u64 = 2 << 20;
 const STORED_EVERY: Duration = Duration::from_secs(1);
 /// What is shown done as soon as there is somebody to do it.
 const STARTED: f64 = 0.02;
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_u128(7);
+
+    fn open(folder: &TempDir) -> Runs {
+        let catalog = Arc::new(Catalog::open(&folder.path().join("catalog.sqlite")).unwrap());
+        Runs::open(catalog, Events::new(), folder.path().join("logs")).unwrap()
+    }
+
+    fn begin(runs: &Runs, folder: &TempDir) {
+        let model = Some("small".to_owned());
+        let program = Some("train.py".into());
+        let beginning = Beginning { backend: Backend::Cuda, model, folder: folder.path(), program };
+        runs.begin(JOB, beginning).unwrap();
+    }
+
+    fn seen(step: u64, phase: &str) -> Seen {
+        let mut seen = Seen::default();
+        (seen.step, seen.total, seen.loss) = (Some(step), Some(10), Some(0.5));
+        seen.phase = Some(phase.to_owned());
+        seen
+    }
+
+    #[test]
+    fn what_a_run_shows_stays_after_its_end_and_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        assert_eq!(runs.notes(JOB).unwrap(), RunNotes::default());
+        begin(&runs, &folder);
+        let notes = runs.notes(JOB).unwrap();
+        assert_eq!((notes.phase.as_deref(), notes.fraction), (Some("starting"), Some(STARTED)));
+        runs.progress(JOB, &seen(8, "training"));
+        runs.line(JOB, "Iter 8");
+        runs.progress(JOB, &seen(3, "training"));
+        let notes = runs.notes(JOB).unwrap();
+        assert_eq!((notes.fraction, notes.iteration), (Some(0.8), Some(3)), "a fraction never falls");
+        assert_eq!((notes.log.as_slice(), notes.loss), (&["Iter 8".to_owned()][..], Some(0.5)));
+        assert_eq!(runs.events.kept().len(), 1);
+        runs.end(JOB, true);
+        let after = runs.notes(JOB).unwrap();
+        assert_eq!(after, RunNotes { log_path: after.log_path.clone(), ..notes });
+        assert_eq!(runs.catalog.version(JOB).unwrap(), Some(1));
+        drop(runs);
+        assert_eq!(open(&folder).notes(JOB).unwrap(), after);
+    }
+
+    #[test]
+    fn another_try_goes_on_with_the_log_and_forgets_how_the_last_one_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        begin(&runs, &folder);
+        runs.progress(JOB, &seen(5, "training"));
+        runs.ended(JOB, Exit::Code(7));
+        let failed = runs.notes(JOB).unwrap();
+        assert_eq!((failed.exit_code, failed.signal, failed.fraction), (Some(7), None, Some(0.5)));
+        assert_eq!(runs.catalog.version(JOB).unwrap(), None, "it has made nothing");
+        begin(&runs, &folder);
+        let again = runs.notes(JOB).unwrap();
+        assert_eq!(
+            (again.exit_code, again.fraction, again.phase.as_deref()),
+            (None, Some(0.5), Some("starting"))
+        );
+        runs.ended(JOB, Exit::Code(128 + 9));
+        assert_eq!(runs.notes(JOB).unwrap().signal, Some(9));
+    }
+
+    #[test]
+    fn logs_are_bounded_and_go_with_their_jobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        begin(&runs, &folder);
+        let long = "ä".repeat(LINE_BYTES_MAX);
+        (0..LINES_MAX + 5).for_each(|n| runs.line(JOB, &format!("{n} {long}")));
+        runs.end(JOB, false);
+        let log = runs.notes(JOB).unwrap().log;
+        assert_eq!(
+            (log.len(), log[0].starts_with("5 "), log[0].len() <= LINE_BYTES_MAX),
+            (LINES_MAX, true, true)
+        );
+        fs::write(folder.path().join("logs/mine.txt"), "").unwrap();
+        runs.keep(&[JOB].into()).unwrap();
+        assert_eq!(runs.notes(JOB).unwrap().log.len(), LINES_MAX);
+        runs.keep(&[].into()).unwrap();
+        assert_eq!(runs.notes(JOB).unwrap(), RunNotes::default());
+        assert_eq!(fs::read_dir(folder.path().join("logs")).unwrap().count(), 1, "what is not ours stays");
+    }
+}

@@ -11,12 +11,10 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use trainyard_core::{Gain, Score, StallRule, Switch};
 use trainyard_cyborgdb::{Rule, Settings};
+use trainyard_eliza::{Backend, OllamaUrl};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
-use trainyard_eliza::{Backend, OllamaUrl};
-use trainyard_server::{
-    ElizaCommand, JournalChoice, OpenAccess, Presence, ServiceConfig, ValidateCommand,
-};
+use trainyard_server::{ElizaCommand, JournalChoice, OpenAccess, Presence, ServiceConfig, ValidateCommand};
 
 /// Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, HeyGen's for
 /// photo avatars over real models of photos, and elizaOS's for agents over programs that train.
