@@ -8,7 +8,7 @@ use crate::OpenError;
 
 /// Held as long as the folder is in use. The operating system drops it with the process; the file stays.
 #[derive(Debug)]
-pub(crate) struct FolderLock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct FolderLock(File);
 
 #[derive(Debug)]
 enum NotLocked {
@@ -47,6 +47,14 @@ impl FolderLock {
         };
         write(&mut file).map_err(NotLocked::Failed)?;
         Ok(Self(file))
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // A child process that is just being made has this file open, too, until it runs its own program, and would
+        // hold the lock as long.
+        let _ = self.0.unlock();
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Attempt<'a> {
     checkpoint: Option<u64>,
     /// Why it was told to stop.
     told: Option<Stop>,
+    /// When it was started, if that was by this value.
+    began: Option<Instant>,
+    /// When it is sent SIGTERM once more.
+    term_again_at: Option<Instant>,
     /// When it is killed.
     kill_at: Option<Instant>,
 }
@@ -69,7 +73,7 @@ impl<'a> Attempt<'a> {
         let events = Tail::open(&places.events, record.log_bytes_max)?;
         let digest = Digest::new(Reader::new(record.formats.iter().copied()));
         let checkpoint = if cx.is_recovering() { cx.resume().map(|known| known.step) } else { None };
-        let (told, kill_at) = (None, None);
+        let began = (!cx.is_recovering()).then(Instant::now);
         Ok(Self {
             trainer,
             cx,
@@ -81,8 +85,10 @@ impl<'a> Attempt<'a> {
             events,
             digest,
             checkpoint,
-            told,
-            kill_at,
+            told: None,
+            began,
+            term_again_at: None,
+            kill_at: None,
         })
     }
 
@@ -223,14 +229,21 @@ impl<'a> Attempt<'a> {
         match self.kill_at {
             None => {
                 process.signal(Signal::TERM)?;
-                self.kill_at = Some(Instant::now() + self.record.grace);
+                let now = Instant::now();
+                self.kill_at = Some(now + self.record.grace);
+                self.term_again_at =
+                    self.began.filter(|began| now - *began < STARTING).map(|_| now + TERM_AGAIN);
             }
             Some(at) if is_given_up || at <= Instant::now() => {
                 process.signal(Signal::KILL)?;
                 telemetry::killed(self.run, self.record.process.pid);
                 self.kill_at = Some(Instant::now() + KILL_AGAIN);
             }
-            Some(_) => {}
+            Some(_) => {
+                if self.term_again_at.take_if(|at| *at <= Instant::now()).is_some() {
+                    process.signal(Signal::TERM)?;
+                }
+            }
         }
         Ok(())
     }
@@ -370,5 +383,10 @@ fn sha256(path: &Path) -> io::Result<String> {
 const PART: usize = 16 << 10;
 /// How many times, before it is looked whether the process is to stop.
 const PARTS: usize = 64;
+/// A process may miss a signal for so long after its start: a shell that is about to become it, or has yet to wait for
+/// something, has heard it instead.
+const STARTING: Duration = Duration::from_secs(5);
+/// So it gets another after this.
+const TERM_AGAIN: Duration = Duration::from_secs(1);
 /// A process that is in the kernel's hands may take its time.
 const KILL_AGAIN: Duration = Duration::from_secs(1);

@@ -20,18 +20,20 @@ pub(crate) struct Held {
 /// It begins once it is told to, which is after its number is on disk; whoever has started it and died before that
 /// leaves it an end of file instead. It hears of signals and goes on, so that it can write the code down, and at last
 /// ends whatever is left of its group, itself included: as long as it is there, no other group can have its number.
-/// `exec` runs programs only, and none of the shell's own commands that are called alike.
+/// `exec` runs programs only, and none of the shell's own commands that are called alike; and no variable of the trainer's has
+/// a name like those here.
 const SHELL: &str = r#"
-trap 'told=1' HUP INT TERM
-read -r go || exit 0
-[ -z "$told" ] || exit 0
+trainyard_told=
+trap 'trainyard_told=1' HUP INT TERM
+read -r trainyard_go || exit 0
+[ -z "$trainyard_told" ] || exit 0
 exec </dev/null
-exit=$1
+trainyard_exit=$1
 shift
 (exec "$@")
-code=$?
+trainyard_code=$?
 trap '' HUP INT TERM
-echo "$code" 1<>"$exit"
+echo "$trainyard_code" 1<>"$trainyard_exit"
 kill -KILL 0
 "#;
 
@@ -69,5 +71,31 @@ impl Held {
         let Self { mut process, gate } = self;
         drop(gate);
         process.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_not_let_go_never_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let [made, exit] = ["made", "exit"].map(|name| folder.path().join(name));
+        let log = File::create(folder.path().join("log")).unwrap();
+        let launch = Launch::new("touch").with_arg(&made);
+        let start = || {
+            std::fs::write(&exit, "at work\n").unwrap();
+            spawn(&launch, folder.path(), [], &log, &exit).unwrap()
+        };
+        // To the shell this looks as if whoever has started it had died.
+        start().call_off();
+        assert!(!made.exists());
+        assert_eq!(std::fs::read_to_string(&exit).unwrap(), "at work\n");
+        let mut process = start().let_go();
+        assert!(process.wait(Duration::from_secs(60)).unwrap());
+        assert!(made.exists());
+        assert_eq!(std::fs::read_to_string(&exit).unwrap(), "0\n work\n");
     }
 }

@@ -52,6 +52,9 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // What stays in it names a dead process; that is told at the next opening and does no harm.
         let _ = self.0.set_len(0);
+        // A child process that is just being made has this file open, too, until it runs its own program, and would
+        // hold the lock as long.
+        let _ = self.0.unlock();
     }
 }
 
