@@ -11,7 +11,7 @@ use trainyard_http::{Request, Response};
 use uuid::Uuid;
 
 use crate::fault::Fault;
-use crate::host::{Backend, DatasetId, Host, HostError, ModelNotes, RunNotes, Runtime, Task};
+use crate::host::{Backend, DatasetId, Host, ModelNotes, RunNotes, Runtime, Task};
 use crate::map;
 use crate::marks::Mark;
 use crate::parameters::{Source, TrainParameters};
@@ -208,13 +208,13 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 
     fn job_record(&self, sight: Sight, log_lines_max: usize) -> Result<JobRecord, Fault> {
         let mark = self.marks.raise(sight.job.id, self.handle.progress(sight.job.id).as_ref());
-        let read = |read: Result<RunNotes, HostError>| read.map_err(|error| map::broken(&error));
-        let notes = read(self.host.run(sight.job.id))?;
+        let log_lines_max = log_lines_max.min(self.limits().log_lines);
+        let notes = self.host.run(sight.job.id, log_lines_max).map_err(|error| map::broken(&error))?;
         let model = match &sight.model {
             Some(model) => Some(self.host.model(model).map_err(|error| map::broken(&error))?),
             None => None,
         };
-        Ok(record(sight, mark, notes, model, log_lines_max.min(self.limits().log_lines)))
+        Ok(record(sight, mark, notes, model, log_lines_max))
     }
 }
 

@@ -107,11 +107,14 @@ fn lists_are_bounded() {
         let log = (1..=10).map(|line| format!("line {line}")).collect();
         bench.host.note(bench.yard.newest().id, RunNotes { log, ..RunNotes::default() });
     }
+    bench.host.lines_wanted();
     assert_eq!(bench.get("/models").data()["models"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.host.lines_wanted(), [0, 0], "no log is read for a list of models");
     let jobs = bench.get("/jobs").data()["jobs"].clone();
     let logs: Vec<&Value> = jobs.as_array().unwrap().iter().map(|job| &job["logs"]).collect();
     let newest = json!(["line 7", "line 8", "line 9", "line 10"]);
     assert_eq!(logs, [&newest, &json!(["line 9", "line 10"]), &json!([])]);
+    assert_eq!(bench.host.lines_wanted(), [4, 2, 0], "no more is read than is shown");
     assert_eq!(bench.job(&jobs[2]["id"])["logs"], newest, "one alone has all that is shown");
     assert_eq!(bench.get("/status").data()["completedJobs"], 5);
 }

@@ -81,6 +81,7 @@ struct State {
     import_error: Option<&'static str>,
     is_passed: bool,
     asked: Vec<&'static str>,
+    lines_wanted: Vec<usize>,
 }
 
 impl Default for MemoryHost {
@@ -99,6 +100,7 @@ impl Default for MemoryHost {
             import_error: None,
             is_passed: true,
             asked: Vec::new(),
+            lines_wanted: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -165,6 +167,11 @@ impl MemoryHost {
     /// What was asked since the last time.
     pub fn asked(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.state().asked)
+    }
+
+    /// How many lines of a log were wanted each time, since the last time.
+    pub fn lines_wanted(&self) -> Vec<usize> {
+        std::mem::take(&mut self.state().lines_wanted)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -290,8 +297,10 @@ impl Host for MemoryHost {
         Ok(self.open("dataset")?.datasets.iter().find(|known| known.id == *id).cloned())
     }
 
-    fn run(&self, job: JobId) -> Result<RunNotes, HostError> {
-        Ok(self.open("run")?.notes.get(&job).cloned().unwrap_or_default())
+    fn run(&self, job: JobId, log_lines_max: usize) -> Result<RunNotes, HostError> {
+        let mut state = self.open("run")?;
+        state.lines_wanted.push(log_lines_max);
+        Ok(state.notes.get(&job).cloned().unwrap_or_default())
     }
 
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {
