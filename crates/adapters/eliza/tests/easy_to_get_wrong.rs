@@ -119,6 +119,25 @@ fn lists_are_bounded() {
     assert_eq!(bench.get("/status").data()["completedJobs"], 5);
 }
 
+/// Each takes a count of those ahead.
+#[test]
+fn a_list_explains_the_newest_waiting_jobs() {
+    let bench = Bench::new();
+    bench.build();
+    let first = bench.start(&json!({}));
+    for _ in 0..60 {
+        bench.start(&json!({}));
+    }
+    let jobs = bench.get("/jobs").data()["jobs"].clone();
+    let jobs = jobs.as_array().unwrap();
+    let is_explained = |job: &&Value| !job["waitingFor"].as_array().unwrap().is_empty();
+    assert_eq!(jobs.iter().take(50).filter(is_explained).count(), 50);
+    assert_eq!(jobs.iter().filter(is_explained).count(), 50);
+    let oldest = &jobs[59];
+    assert_eq!((&oldest["status"], &jobs[60]["id"]), (&json!("queued"), &first["id"]));
+    assert!(is_explained(&&bench.job(&oldest["id"])), "one alone is");
+}
+
 #[test]
 fn a_line_of_a_log_is_bounded_too() {
     let bench = Bench::new();
