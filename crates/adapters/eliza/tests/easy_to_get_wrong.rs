@@ -374,6 +374,37 @@ fn so_many_imports_and_benchmarks_are_done_at_once() {
     });
 }
 
+/// Bodies with trajectories are large: so many are here at once, one is taken in at a time, and nobody else waits for it.
+#[test]
+fn so_many_bring_trajectories_at_once() {
+    let limits = Limits { ingests: 2, ..Limits::default() };
+    let bench = Arc::new(Bench::with(Settings::new().with_limits(limits)));
+    bench.host.gate.hold(true);
+    let bring = |id: &'static str| {
+        let bench = Arc::clone(&bench);
+        std::thread::spawn(move || bench.post("/trajectories", &json!({ "id": id })).status)
+    };
+    let first = bring("first");
+    bench.host.gate.wait_for(1);
+    block_on(async {
+        let call = async |id: &str| {
+            let body = json!({ "id": id }).to_string();
+            let request = Request::new(Method::POST, "/api/training/trajectories").with_body(body);
+            Told::of(bench.service.call(request).await).await
+        };
+        let mut second = std::pin::pin!(call("second"));
+        let waits = trainyard_http::timeout(Duration::ZERO, second.as_mut()).await;
+        assert!(waits.is_none(), "it has its seat, and no turn yet");
+        call("third").await.says(503, "SERVICE_UNAVAILABLE", "Too many trajectories come in at once");
+        assert_eq!(bench.host.gate.visits(), 1, "one at a time");
+        bench.host.gate.hold(false);
+        assert_eq!(second.await.status, 201);
+        assert_eq!(call("third").await.status, 201);
+    });
+    assert_eq!(first.join().unwrap(), 201);
+    assert_eq!(bench.host.gate.visits(), 3);
+}
+
 #[test]
 fn names_of_both_generations_change_the_configuration() {
     let bench = Bench::new();

@@ -26,6 +26,8 @@ pub struct MemoryHost {
     pub panics: AtomicBool,
     /// Whoever imports or measures has to wait.
     pub workshop: Workshop,
+    /// Whoever brings trajectories has to wait.
+    pub gate: Workshop,
 }
 
 /// Where somebody may be held up.
@@ -108,6 +110,7 @@ impl Default for MemoryHost {
             full: AtomicBool::default(),
             panics: AtomicBool::default(),
             workshop: Workshop::default(),
+            gate: Workshop::default(),
         }
     }
 }
@@ -212,6 +215,7 @@ impl Host for MemoryHost {
 
     /// An object, or an array of such: `id`, `status`, `calls`, `tasks`.
     fn ingest(&self, json: &[u8], at: Timestamp) -> Result<Ingested, Refused> {
+        self.gate.pass();
         let mut state = self.open("ingest")?;
         if self.full.load(Ordering::SeqCst) {
             return Err(Refused::Full);
