@@ -150,7 +150,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     fn model_record(&self, sight: &ModelSight) -> Result<ModelRecord, Fault> {
         let model = &sight.model;
         let notes = self.host.model(model).map_err(|error| map::broken(&error))?;
-        let run = self.host.run(model.job).map_err(|error| map::broken(&error))?;
+        let run = self.host.run(model.job, 0).map_err(|error| map::broken(&error))?;
         let ollama = notes.imported.as_ref().map(|imported| imported.name.clone());
         Ok(ModelRecord {
             id: model.id.to_string(),

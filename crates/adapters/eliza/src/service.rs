@@ -36,6 +36,10 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) imports: Errands<ModelId>,
     pub(crate) benchmarks: Errands<ModelId>,
     pub(crate) streams: StreamSeats,
+    /// Bodies with trajectories that are here, or on their way.
+    pub(crate) ingests: Seats,
+    /// Whose trajectories are taken in: the others wait without a thread.
+    pub(crate) ingesting: Seats,
     turns: Mutex<()>,
     builds: Mutex<()>,
     pub(crate) host: Arc<S>,
@@ -63,6 +67,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 imports: Errands::new(&errands),
                 benchmarks: Errands::new(&errands),
                 streams: StreamSeats::new(&settings),
+                ingests: Seats::new(settings.limits().ingests),
+                ingesting: Seats::new(1),
                 turns: Mutex::default(),
                 builds: Mutex::default(),
                 settings,

@@ -55,6 +55,9 @@ pub struct Limits {
     /// The longest body with trajectories, in bytes, also for the body limit at `/api/training/trajectories`. Default:
     /// 16 MiB.
     pub ingest_bytes: usize,
+    /// How many bodies with trajectories may come in at once, 1 to a million; more are answered with 503, before they are
+    /// read. Default: 16.
+    pub ingests: usize,
     /// How many jobs a list shows, the newest. Default: 500.
     pub jobs_listed: usize,
     /// How many models a list shows, the newest. Default: 500.
@@ -264,6 +267,7 @@ impl Default for Limits {
         Self {
             json_bytes: 1 << 20,
             ingest_bytes: 16 << 20,
+            ingests: 16,
             jobs_listed: 500,
             models_listed: 500,
             log_lines: 600,

@@ -107,13 +107,35 @@ fn lists_are_bounded() {
         let log = (1..=10).map(|line| format!("line {line}")).collect();
         bench.host.note(bench.yard.newest().id, RunNotes { log, ..RunNotes::default() });
     }
+    bench.host.lines_wanted();
     assert_eq!(bench.get("/models").data()["models"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.host.lines_wanted(), [0, 0], "no log is read for a list of models");
     let jobs = bench.get("/jobs").data()["jobs"].clone();
     let logs: Vec<&Value> = jobs.as_array().unwrap().iter().map(|job| &job["logs"]).collect();
     let newest = json!(["line 7", "line 8", "line 9", "line 10"]);
     assert_eq!(logs, [&newest, &json!(["line 9", "line 10"]), &json!([])]);
+    assert_eq!(bench.host.lines_wanted(), [4, 2, 0], "no more is read than is shown");
     assert_eq!(bench.job(&jobs[2]["id"])["logs"], newest, "one alone has all that is shown");
     assert_eq!(bench.get("/status").data()["completedJobs"], 5);
+}
+
+/// Each takes a count of those ahead.
+#[test]
+fn a_list_explains_the_newest_waiting_jobs() {
+    let bench = Bench::new();
+    bench.build();
+    let first = bench.start(&json!({}));
+    for _ in 0..60 {
+        bench.start(&json!({}));
+    }
+    let jobs = bench.get("/jobs").data()["jobs"].clone();
+    let jobs = jobs.as_array().unwrap();
+    let is_explained = |job: &&Value| !job["waitingFor"].as_array().unwrap().is_empty();
+    assert_eq!(jobs.iter().take(50).filter(is_explained).count(), 50);
+    assert_eq!(jobs.iter().filter(is_explained).count(), 50);
+    let oldest = &jobs[59];
+    assert_eq!((&oldest["status"], &jobs[60]["id"]), (&json!("queued"), &first["id"]));
+    assert!(is_explained(&&bench.job(&oldest["id"])), "one alone is");
 }
 
 #[test]
@@ -350,6 +372,37 @@ fn so_many_imports_and_benchmarks_are_done_at_once() {
         call("import-ollama").await.says(503, "SERVICE_UNAVAILABLE", words);
         bench.host.workshop.hold(false);
     });
+}
+
+/// Bodies with trajectories are large: so many are here at once, one is taken in at a time, and nobody else waits for it.
+#[test]
+fn so_many_bring_trajectories_at_once() {
+    let limits = Limits { ingests: 2, ..Limits::default() };
+    let bench = Arc::new(Bench::with(Settings::new().with_limits(limits)));
+    bench.host.gate.hold(true);
+    let bring = |id: &'static str| {
+        let bench = Arc::clone(&bench);
+        std::thread::spawn(move || bench.post("/trajectories", &json!({ "id": id })).status)
+    };
+    let first = bring("first");
+    bench.host.gate.wait_for(1);
+    block_on(async {
+        let call = async |id: &str| {
+            let body = json!({ "id": id }).to_string();
+            let request = Request::new(Method::POST, "/api/training/trajectories").with_body(body);
+            Told::of(bench.service.call(request).await).await
+        };
+        let mut second = std::pin::pin!(call("second"));
+        let waits = trainyard_http::timeout(Duration::ZERO, second.as_mut()).await;
+        assert!(waits.is_none(), "it has its seat, and no turn yet");
+        call("third").await.says(503, "SERVICE_UNAVAILABLE", "Too many trajectories come in at once");
+        assert_eq!(bench.host.gate.visits(), 1, "one at a time");
+        bench.host.gate.hold(false);
+        assert_eq!(second.await.status, 201);
+        assert_eq!(call("third").await.status, 201);
+    });
+    assert_eq!(first.join().unwrap(), 201);
+    assert_eq!(bench.host.gate.visits(), 3);
 }
 
 #[test]
