@@ -84,8 +84,8 @@ impl Host for AgentHost {
         self.archive.datasets.find(id).map_err(HostError::new)
     }
 
-    fn run(&self, job: JobId) -> Result<RunNotes, HostError> {
-        self.archive.runs.notes(job).map_err(HostError::new)
+    fn run(&self, job: JobId, log_lines_max: usize) -> Result<RunNotes, HostError> {
+        self.archive.runs.notes(job, log_lines_max).map_err(HostError::new)
     }
 
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {

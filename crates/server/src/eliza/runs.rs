@@ -65,13 +65,16 @@ impl Runs {
         Ok(())
     }
 
-    /// How a run stands, with the end of its log.
-    pub(super) fn notes(&self, job: JobId) -> Result<RunNotes, RecordsError> {
+    /// How a run stands, with the last so many lines of its log.
+    pub(super) fn notes(&self, job: JobId, lines_max: usize) -> Result<RunNotes, RecordsError> {
         if let Some(live) = self.live.lock().get(&job) {
-            return Ok(notes(live.record.clone(), live.log.iter().cloned().collect()));
+            let skipped = live.log.len().saturating_sub(lines_max);
+            return Ok(notes(live.record.clone(), live.log.iter().skip(skipped).cloned().collect()));
         }
         let Some(record) = self.catalog.run(job)? else { return Ok(RunNotes::default()) };
-        Ok(notes(record, lines(&self.log_of(job))))
+        let mut log = if lines_max == 0 { Vec::new() } else { lines(&self.log_of(job)) };
+        log.drain(..log.len().saturating_sub(lines_max));
+        Ok(notes(record, log))
     }
 
     /// Forgets the runs of jobs that are none of these.
@@ -329,6 +332,10 @@ mod tests {
         runs.begin(JOB, beginning).unwrap();
     }
 
+    fn notes_of(runs: &Runs) -> Result<RunNotes, RecordsError> {
+        runs.notes(JOB, usize::MAX)
+    }
+
     fn seen(step: u64, phase: &str) -> Seen {
         let mut seen = Seen::default();
         (seen.step, seen.total, seen.loss) = (Some(step), Some(10), Some(0.5));
@@ -340,23 +347,23 @@ mod tests {
     fn what_a_run_shows_stays_after_its_end_and_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let runs = open(&folder);
-        assert_eq!(runs.notes(JOB).unwrap(), RunNotes::default());
+        assert_eq!(notes_of(&runs).unwrap(), RunNotes::default());
         begin(&runs, &folder);
-        let notes = runs.notes(JOB).unwrap();
+        let notes = notes_of(&runs).unwrap();
         assert_eq!((notes.phase.as_deref(), notes.fraction), (Some("starting"), Some(STARTED)));
         runs.progress(JOB, &seen(8, "training"));
         runs.line(JOB, "Iter 8");
         runs.progress(JOB, &seen(3, "training"));
-        let notes = runs.notes(JOB).unwrap();
+        let notes = notes_of(&runs).unwrap();
         assert_eq!((notes.fraction, notes.iteration), (Some(0.8), Some(3)), "a fraction never falls");
         assert_eq!((notes.log.as_slice(), notes.loss), (&["Iter 8".to_owned()][..], Some(0.5)));
         assert_eq!(runs.events.kept().len(), 1);
         runs.end(JOB, true);
-        let after = runs.notes(JOB).unwrap();
+        let after = notes_of(&runs).unwrap();
         assert_eq!(after, RunNotes { log_path: after.log_path.clone(), ..notes });
         assert_eq!(runs.catalog.version(JOB).unwrap(), Some(1));
         drop(runs);
-        assert_eq!(open(&folder).notes(JOB).unwrap(), after);
+        assert_eq!(notes_of(&open(&folder)).unwrap(), after);
     }
 
     #[test]
@@ -366,17 +373,17 @@ mod tests {
         begin(&runs, &folder);
         runs.progress(JOB, &seen(5, "training"));
         runs.ended(JOB, Exit::Code(7));
-        let failed = runs.notes(JOB).unwrap();
+        let failed = notes_of(&runs).unwrap();
         assert_eq!((failed.exit_code, failed.signal, failed.fraction), (Some(7), None, Some(0.5)));
         assert_eq!(runs.catalog.version(JOB).unwrap(), None, "it has made nothing");
         begin(&runs, &folder);
-        let again = runs.notes(JOB).unwrap();
+        let again = notes_of(&runs).unwrap();
         assert_eq!(
             (again.exit_code, again.fraction, again.phase.as_deref()),
             (None, Some(0.5), Some("starting"))
         );
         runs.ended(JOB, Exit::Code(128 + 9));
-        assert_eq!(runs.notes(JOB).unwrap().signal, Some(9));
+        assert_eq!(notes_of(&runs).unwrap().signal, Some(9));
     }
 
     #[test]
@@ -387,16 +394,18 @@ mod tests {
         let long = "ä".repeat(LINE_BYTES_MAX);
         (0..LINES_MAX + 5).for_each(|n| runs.line(JOB, &format!("{n} {long}")));
         runs.end(JOB, false);
-        let log = runs.notes(JOB).unwrap().log;
+        let log = notes_of(&runs).unwrap().log;
         assert_eq!(
             (log.len(), log[0].starts_with("5 "), log[0].len() <= LINE_BYTES_MAX),
             (LINES_MAX, true, true)
         );
+        let last = |max| runs.notes(JOB, max).unwrap().log;
+        assert_eq!((last(0), last(2)), (vec![], log[LINES_MAX - 2..].to_vec()));
         fs::write(folder.path().join("logs/mine.txt"), "").unwrap();
         runs.keep(&[JOB].into()).unwrap();
-        assert_eq!(runs.notes(JOB).unwrap().log.len(), LINES_MAX);
+        assert_eq!(notes_of(&runs).unwrap().log.len(), LINES_MAX);
         runs.keep(&[].into()).unwrap();
-        assert_eq!(runs.notes(JOB).unwrap(), RunNotes::default());
+        assert_eq!(notes_of(&runs).unwrap(), RunNotes::default());
         assert_eq!(fs::read_dir(folder.path().join("logs")).unwrap().count(), 1, "what is not ours stays");
     }
 }
