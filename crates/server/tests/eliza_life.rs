@@ -113,6 +113,30 @@ fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
 }
 
 #[test]
+fn a_training_goes_on_over_a_shutdown() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path());
+    let (service, agent) = open(config(folder.path(), &program));
+    agent.send(&completed(3));
+    program.wait_at(2);
+    let job = agent.start(&json!({ "backend": "cuda", "iterations": 3 }));
+    until_told(service.yard(), "it is at the gate", || {
+        agent.job(&job)["logs"].as_array().unwrap().contains(&json!("at the gate"))
+    });
+    let closed = service.shutdown(SECONDS);
+    let left = closed.yard.unwrap();
+    assert_eq!((left.attempts_left, left.attempts_interrupted), (1, 0), "{closed}");
+    let (service, agent) = open(config(folder.path(), &program));
+    assert_eq!(agent.job(&job)["status"], "running");
+    program.let_go();
+    until_told(service.yard(), "it is trained", || agent.is(&job, "completed"));
+    let logs = agent.job(&job)["logs"].clone();
+    let began = logs.as_array().unwrap().iter().filter(|line| line.as_str().unwrap().starts_with("Starting"));
+    assert_eq!(began.count(), 1, "{logs}");
+    service.shutdown(SECONDS);
+}
+
+#[test]
 fn what_fails_says_why_and_keeps_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new(folder.path());

@@ -1,5 +1,6 @@
 //! Programs that train for a backend, as they are configured.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,11 +33,12 @@ use trainyard_eliza::{Backend, TrainParameters};
 /// assert!("python3 {everything}".parse::<ElizaCommand>().is_err());
 /// # Ok::<(), trainyard_server::BadElizaCommand>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ElizaCommand {
     program: PathBuf,
     arguments: Vec<String>,
     folder: Option<PathBuf>,
+    variables: BTreeMap<OsString, OsString>,
     model: Option<String>,
     presence: Presence,
 }
@@ -88,7 +90,8 @@ impl ElizaCommand {
                 return Err(BadElizaCommand::Unknown(name.to_owned()));
             }
         }
-        Ok(Self { program, arguments, folder: None, model: None, presence: Presence::default() })
+        let variables = BTreeMap::new();
+        Ok(Self { program, arguments, folder: None, variables, model: None, presence: Presence::default() })
     }
 
     /// elizaOS's own script for training weights, run by `python3`. `--validate` is left out, for the script takes no
@@ -125,6 +128,14 @@ impl ElizaCommand {
         self
     }
 
+    /// Gives it an environment variable, besides the few that every program is given, see
+    /// [`Launch::PASSED`](trainyard_process::Launch::PASSED): such as `HF_HOME`, or `HF_TOKEN`.
+    #[must_use]
+    pub fn with_variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
     /// Starts from this model when a request names none. Default: the program chooses.
     #[must_use]
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
@@ -154,6 +165,11 @@ impl ElizaCommand {
     /// The folder it runs in, if it was said.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
+    }
+
+    /// The environment variables that it is given.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.variables.iter()
     }
 
     /// The model that a training starts from, as far as it is known.
@@ -222,6 +238,19 @@ impl FromStr for ElizaCommand {
         let mut words = words.into_iter();
         let program = words.next().ok_or(BadElizaCommand::Empty)?;
         Self::new(program, words)
+    }
+}
+
+impl fmt::Debug for ElizaCommand {
+    /// Without the values of variables, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ElizaCommand")
+            .field("command", &self.to_string())
+            .field("folder", &self.folder)
+            .field("variables", &self.variables.keys())
+            .field("model", &self.model)
+            .field("presence", &self.presence)
+            .finish()
     }
 }
 
@@ -342,6 +371,8 @@ mod tests {
         let of = TrainParameters { iterations: Some(3), ..bare(Backend::Cpu) };
         assert_eq!(line(&command, &of), "-c echo cpu x=\"3\"  {data} -- o");
         assert_eq!(line(&command, &bare(Backend::Cpu)), "{data} -- o", "the flag before it went with it");
+        let secret = command.clone().with_variable("HF_TOKEN", "s3cret");
+        assert!(format!("{secret:?}").contains("HF_TOKEN") && !format!("{secret:?}").contains("s3cret"));
         assert_eq!(read("sh 'x"), Err(BadElizaCommand::Unquoted));
         assert_eq!(read("  "), Err(BadElizaCommand::Empty));
         assert_eq!(read("sh {home}"), Err(BadElizaCommand::Unknown("home".to_owned())));

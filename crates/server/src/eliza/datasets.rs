@@ -136,16 +136,20 @@ impl Datasets {
         let lesson = folder.join(LESSON);
         // Nothing is left of an earlier attempt: each has a folder of its own.
         fs::create_dir(&lesson)?;
-        let (layout, jsonl) = match &parameters.source {
+        let data = lesson.join("data");
+        let (layout, jsonl, examples) = match &parameters.source {
             Source::Dataset(id) => {
                 let layout = self.of_dataset(id, parameters.trajectories_max, &lesson)?;
                 let jsonl = layout.examples();
-                (layout, jsonl)
+                let examples = split(&jsonl, &data, |mut line| line["messages"].take())?;
+                (layout, jsonl, examples)
             }
-            Source::Task(task) => self.of_task(task, parameters.trajectories_max, &lesson)?,
+            Source::Task(task) => {
+                let (layout, jsonl) = self.of_task(task, parameters.trajectories_max, &lesson)?;
+                let examples = split(&jsonl, &data, messages)?;
+                (layout, jsonl, examples)
+            }
         };
-        let data = lesson.join("data");
-        let examples = split(&layout.examples(), &data)?;
         if examples == 0 {
             return Err(TrainError::failed("there is nothing to learn from in it"));
         }
@@ -236,8 +240,8 @@ impl Datasets {
     }
 }
 
-/// Below the folder of an attempt.
-const LESSON: &str = "lesson";
+/// Below the folder of an attempt; removed when that is over.
+pub(super) const LESSON: &str = "lesson";
 /// Of so many trajectories the rows of a task are taken, as the original does, unless the job says otherwise.
 const TASK_TRAJECTORIES: u64 = 500;
 /// A dataset holds what was said in so many forms, the longest of them with marks in it.
@@ -269,32 +273,38 @@ fn refused(error: BuildError<NoNext>) -> Refused {
 }
 
 /// Writes what is held out and what is not into files of their own, only messages; says how many there are. Where there
-/// is one example only it is in both, since programs want some in each.
-fn split(examples: &Path, data: &Path) -> Result<u64, TrainError> {
+/// are few examples the last one is in both, since programs want some in each.
+fn split(examples: &Path, data: &Path, messages: impl Fn(Value) -> Value) -> Result<u64, TrainError> {
     fs::create_dir(data)?;
     let create = |name: &str| Ok::<_, io::Error>(BufWriter::new(File::create_new(data.join(name))?));
     let (mut train, mut valid) = (create("train.jsonl")?, create("valid.jsonl")?);
-    let (mut count, mut held_out, mut last) = (0_u64, 0_u64, String::new());
+    let (mut count, mut last) = (0_u64, String::new());
     for line in BufReader::new(File::open(examples)?).lines() {
-        let mut example: Value = serde_json::from_str(&line?).map_err(|error| {
-            TrainError::failed(format!("example {} of the dataset cannot be read: {error}", count + 1))
-        })?;
-        let messages = example.get_mut("messages").map(Value::take).unwrap_or_default();
-        last = serde_json::json!({ "messages": messages }).to_string();
+        let example = parsed(&line?, examples)?;
+        last = serde_json::json!({ "messages": messages(example) }).to_string();
         count += 1;
-        if count.is_multiple_of(HELD_OUT_EVERY) {
-            held_out += 1;
-            writeln!(valid, "{last}")?;
-        } else {
-            writeln!(train, "{last}")?;
-        }
+        writeln!(if count.is_multiple_of(HELD_OUT_EVERY) { &mut valid } else { &mut train }, "{last}")?;
     }
-    if held_out == 0 && count > 0 {
+    if (1..HELD_OUT_EVERY).contains(&count) {
         writeln!(valid, "{last}")?;
     }
     train.flush()?;
     valid.flush()?;
     Ok(count)
+}
+
+/// The messages of a row of `eliza_native_v1`.
+fn messages(row: Value) -> Value {
+    let system = row["request"]["system"].as_str().filter(|system| !system.is_empty());
+    let system = system.map(|system| serde_json::json!({ "role": "system", "content": system }));
+    let asked = row["request"]["messages"].as_array().into_iter().flatten().cloned();
+    let answered = serde_json::json!({ "role": "assistant", "content": row["response"]["text"] });
+    system.into_iter().chain(asked).chain([answered]).collect()
+}
+
+fn parsed(line: &str, of: &Path) -> Result<Value, TrainError> {
+    serde_json::from_str(line)
+        .map_err(|error| TrainError::failed(format!("{} cannot be read: {error}", of.display())))
 }
 
 /// Copies the newest trajectories of a dataset with what can be learned from them. They come newest first in it.
@@ -323,8 +333,7 @@ fn copy_lines(from: &Path, to: &Path, mut fits: impl FnMut(&Value) -> bool) -> R
     let mut to = BufWriter::new(File::create_new(to)?);
     for line in BufReader::new(File::open(from)?).lines() {
         let line = line?;
-        let json: Value = serde_json::from_str(&line)
-            .map_err(|error| TrainError::failed(format!("{} cannot be read: {error}", from.display())))?;
+        let json = parsed(&line, from)?;
         if fits(&json) {
             writeln!(to, "{line}")?;
         }

@@ -18,7 +18,7 @@ use super::runs::{Beginning, Runs};
 #[derive(Clone)]
 pub struct ElizaLessons(Arc<Archive>);
 
-/// What one job trains on, in files that stay as long as the attempt's folder.
+/// What one job trains on, in files that stay until it is over.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ElizaLesson {

@@ -14,6 +14,7 @@ use trainyard_process::{Began, Exit, Observer, Seen};
 use trainyard_trainkit::write_beside;
 
 use super::catalog::{Catalog, RunRecord};
+use super::datasets::LESSON;
 use crate::records::RecordsError;
 
 /// What is known of runs: of those at work in memory and, every now and then, in the catalogue; of others there.
@@ -246,6 +247,12 @@ impl Runs {
             tracing::warn!(%job, error, "a model gets no number");
         }
         let Some(mut live) = self.live.lock().remove(&job) else { return };
+        // Nobody learns from it any more, and the folder stays as long as the model does.
+        if let Some(Err(error)) = live.record.folder.as_ref().map(|of| fs::remove_dir_all(of.join(LESSON)))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%job, %error, "what a run has learned from could not be removed");
+        }
         if !live.log.is_empty() {
             let path = self.log_of(job);
             match write_beside(&path, |to| live.log.iter().try_for_each(|line| writeln!(to, "{line}"))) {

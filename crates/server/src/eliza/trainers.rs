@@ -73,6 +73,7 @@ fn launch(command: &ElizaCommand, folder: &Path, lesson: ElizaLesson) -> Launch 
         .with_data("train", places.data.join("train.jsonl").to_string_lossy())
         .with_data("valid", places.data.join("valid.jsonl").to_string_lossy())
         .with_data("trajectories", places.trajectories.to_string_lossy());
+    let launch = command.variables().fold(launch, |launch, (name, value)| launch.with_env(name, value));
     match command.folder() {
         Some(folder) => launch.with_working_dir(folder),
         None => launch,

@@ -124,6 +124,10 @@ pub(crate) struct Flags {
     /// Program that trains for the backend cpu
     #[arg(long, env = "TRAINYARD_ELIZA_CPU_COMMAND", value_name = "COMMAND")]
     eliza_cpu_command: Option<ElizaCommand>,
+    /// Environment variable of this server that programs which train are given, too, such as HF_HOME; may be given more
+    /// than once. Others they do not see, but for PATH, HOME and the like
+    #[arg(long, env = "TRAINYARD_ELIZA_PASS_ENV", value_name = "NAME")]
+    eliza_pass_env: Vec<OsString>,
     /// Offer backends that have a program without looking whether the machine has what they need
     #[arg(long, env = "TRAINYARD_ELIZA_ANY_MACHINE", value_parser = BoolishValueParser::new())]
     eliza_any_machine: bool,
@@ -217,7 +221,13 @@ impl Flags {
         let config = commands.into_iter().fold(config, |config, (backend, command)| {
             let told = command.clone().or_else(|| of_script.clone());
             match told.or_else(|| config.eliza_command(backend).cloned()) {
-                Some(command) => config.with_eliza_command(backend, command.with_presence(presence)),
+                Some(command) => {
+                    let passed = self.eliza_pass_env.iter();
+                    let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+                    let command =
+                        passed.fold(command, |command, (name, value)| command.with_variable(name, value));
+                    config.with_eliza_command(backend, command.with_presence(presence))
+                }
                 None => config,
             }
         });

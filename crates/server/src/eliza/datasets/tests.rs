@@ -38,6 +38,10 @@ impl Shop {
     /// With one call each, of these numbers.
     fn take_in(&self, numbers: std::ops::Range<u64>) {
         let lines: String = numbers.map(|n| format!("{}\n", text(n))).collect();
+        self.keep(&lines);
+    }
+
+    fn keep(&self, lines: &str) {
         let new: Vec<NewTrajectory> = translate::read_all(lines.as_bytes(), Limits::default(), AT).unwrap();
         self.catalog.take_in(&new, Bounds { trajectories_max: 999, bytes_max: u64::MAX }).unwrap();
     }
@@ -168,6 +172,9 @@ fn a_task_has_its_rows_as_they_are_now() {
     let datasets = shop.open();
     let of = |task: &str, max| shop.lay_out(&datasets, Source::Task(Task::new(task).unwrap()), max);
     assert!(reason(of("should_respond", None).unwrap_err()).contains("nothing to learn from"));
+    let other = r#"{"id":"o","status":"completed","llmCalls":[{"purpose":"planner","systemPrompt":"You plan the day.",
+        "userPrompt":"What is next?","response":"not for it at all"}]}"#;
+    shop.keep(other);
     shop.take_in(0..5);
     let lesson = of("should_respond", None).unwrap();
     assert_eq!((lesson.examples, lines(&lesson.jsonl).len()), (5, 5));
@@ -177,6 +184,14 @@ fn a_task_has_its_rows_as_they_are_now() {
         (&"eliza_native_v1".into(), &"should_respond".into())
     );
     assert!(!row.to_string().contains("example.com"), "{row}");
+    let train = lines(&lesson.data.join("train.jsonl"));
+    assert!(train.iter().all(|row| !row.contains("not for it")), "only what is for the task: {train:?}");
+    let row: Value = serde_json::from_str(&train[0]).unwrap();
+    let roles: Vec<_> = row["messages"].as_array().unwrap().iter().map(|one| one["role"].clone()).collect();
+    assert_eq!(
+        (roles, &row["messages"][2]["content"]),
+        (vec!["system".into(), "user".into(), "assistant".into()], &"RESPOND for number 4".into())
+    );
     shop.take_in(5..7);
     assert_eq!(of("should_respond", None).unwrap().examples, 7);
     assert_eq!(of("should_respond", Some(2)).unwrap().examples, 2);
