@@ -349,14 +349,32 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_or_a_name_that_was_told() {
-        let settings = Settings::new().with_hosts(["Trainyard"]);
-        for host in
-            ["localhost", "localhost:31337", "127.0.0.1:1", "192.168.1.7", "[fe80::1]:80", "TRAINYARD:9"]
-        {
+        let settings = Settings::new().with_hosts(["Trainyard", "train.example.com"]);
+        for host in [
+            "localhost",
+            "localhost:31337",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "192.168.1.7",
+            "[::1]",
+            "[::1]:31337",
+            "[fe80::1]:80",
+            "TRAINYARD:9",
+            "train.example.com",
+            "train.example.com:8443",
+        ] {
             assert!(settings.knows_host(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example", "trainyard.x"]
-        {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "trainyard.x",
+            "example.com",
+            "train.example.com@evil.example",
+            "evil.example:train.example.com",
+        ] {
             assert!(!settings.knows_host(host), "{host}");
         }
     }

@@ -235,6 +235,16 @@ fn wrong_bodies_are_400_and_change_nothing() {
         ),
         (
             &imports,
+            json!({ "modelName": "a\n" }),
+            "modelName must have no control characters, and no hyphen at its beginning".to_owned(),
+        ),
+        (
+            &imports,
+            json!({ "baseModel": "\r\na" }),
+            "baseModel must have no control characters, and no hyphen at its beginning".to_owned(),
+        ),
+        (
+            &imports,
             json!({ "modelName": "../x" }),
             "modelName must be letters, digits and ._-:/ as Ollama names models".to_owned(),
         ),
@@ -281,9 +291,12 @@ fn a_wrong_configuration_is_400_and_the_old_one_stands() {
         (["enabled", "autoTrain"], &switches),
     ] {
         for name in names {
-            wrong.extend(values.iter().map(|value| json!({ (name): value, "threshold": value })));
+            wrong.extend(values.iter().map(|value| json!({ (name): value })));
             // A right one beside it does not help.
-            wrong.extend(values.iter().map(|value| json!({ "x": 1, "config": { (name): value } })));
+            wrong.extend(values.iter().map(|value| json!({ "perTaskOverrides": {}, (name): value })));
+            wrong.extend(
+                values.iter().map(|value| json!({ "backends": ["native"], "config": { (name): value } })),
+            );
         }
     }
     wrong.extend([
