@@ -5,6 +5,7 @@ mod contacts;
 mod credentials;
 mod fields;
 mod handles;
+mod looked;
 mod places;
 mod reading;
 mod redactions;
@@ -19,6 +20,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use self::looked::{Looked, put};
 use self::reading::Reading;
 use self::redactions::Mark;
 pub use self::redactions::Redactions;
@@ -31,6 +33,10 @@ use crate::{Id, LlmCall, ProviderAccess, Trajectory};
 /// mark that says what was there; a handle leaves `<entity:…>`, a name that is the same for the same person on the same
 /// platform as long as the salt is. What was filtered once is not changed by filtering it again, and no text becomes
 /// longer than nine times its length. It takes time in proportion to the length of a text.
+///
+/// Credentials are keys, tokens, passwords, and the numbers of cards and accounts. Escapes of JSON and HTML, tags within a
+/// line and digits of other scripts hide nothing. What does not say what it is stays: the name of somebody, ten digits
+/// without a zero before them or a word such as "phone", a password without a word such as "password", a town.
 ///
 /// Its `Debug` output shows no secrets.
 ///
@@ -252,7 +258,7 @@ impl PrivacyFilter {
 
     /// What is private in a text, in order, and the marks to put there.
     fn look(&self, platform: &str, text: &str, found: &mut Redactions) -> Vec<(Range<usize>, String)> {
-        let mut looked = Looked { parts: apart(text), marks: Vec::new() };
+        let mut looked = Looked::new(apart(text));
         let mut rule = |rule: &Rule| {
             let mark = |text: &str| self.mark(rule.mark(), platform, text);
             looked.cut(text, |text| rule.find(text), mark, || found.count(rule.mark()));
@@ -278,8 +284,7 @@ impl PrivacyFilter {
         ] {
             rules.iter().for_each(&mut rule);
         }
-        looked.marks.sort_by_key(|(part, _)| part.start);
-        looked.marks
+        looked.marks()
     }
 
     fn mark(&self, mark: Mark, platform: &str, text: &str) -> String {
@@ -316,52 +321,6 @@ impl fmt::Debug for PrivacyFilter {
 pub fn pseudonym(salt: &str, platform: &str, handle: &str) -> String {
     let digest = Sha256::digest(format!("{salt}:{platform}:{handle}"));
     digest.iter().take(PSEUDONYM_BYTES).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A text that is looked at.
-struct Looked {
-    /// What is still to be looked at, in order: all but what is marked.
-    parts: Vec<Range<usize>>,
-    marks: Vec<(Range<usize>, String)>,
-}
-
-impl Looked {
-    /// Marks whatever is found in a part.
-    fn cut(
-        &mut self,
-        text: &str,
-        find: impl Fn(&str) -> Vec<Range<usize>>,
-        mark: impl Fn(&str) -> String,
-        mut count: impl FnMut(),
-    ) {
-        let mut rest = Vec::with_capacity(self.parts.len());
-        for part in self.parts.drain(..) {
-            let mut at = part.start;
-            for found in find(&text[part.clone()]) {
-                let found = part.start + found.start..part.start + found.end;
-                count();
-                rest.extend(Some(at..found.start).filter(|rest| !rest.is_empty()));
-                at = found.end;
-                self.marks.push((found.clone(), mark(&text[found])));
-            }
-            rest.extend(Some(at..part.end).filter(|rest| !rest.is_empty()));
-        }
-        self.parts = rest;
-    }
-}
-
-/// A text with marks in the place of parts of it; `None` without marks.
-fn put(text: &str, marks: impl IntoIterator<Item = (Range<usize>, String)>) -> Option<String> {
-    let mut marks = marks.into_iter().peekable();
-    marks.peek()?;
-    let (mut less, mut at) = (String::with_capacity(text.len()), 0);
-    for (part, mark) in marks {
-        less.push_str(&text[at..part.start]);
-        less.push_str(&mark);
-        at = part.end;
-    }
-    less.push_str(&text[at..]);
-    Some(less)
 }
 
 /// What is between the marks in a text.
