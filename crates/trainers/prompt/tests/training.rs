@@ -305,6 +305,39 @@ fn a_cancelled_optimisation_makes_no_further_call() {
     }
 }
 
+/// The call would take an hour, and the grace is a day: it is the call that ends.
+#[test]
+fn a_cancel_and_a_shutdown_cut_off_the_calls_that_are_in_flight() {
+    for is_cancelled in [true, false] {
+        let (tell, told) = channel();
+        let fake = Fake::start(move |_| Reply::Stall(b"HTTP/1.1 200 OK\r\n".to_vec(), tell.clone()));
+        let endpoint = Endpoint::new(Api::OpenAi, &fake.url(), "tiny").unwrap();
+        let model = HttpModel::new(endpoint.with_call_timeout(Duration::from_secs(3_600)));
+        let order = order("gepa").with_calls_at_once(3.try_into().unwrap());
+        let trainer =
+            move |cx: &mut Context, job: &JobToTrain| train_prompt(cx, job, &examples(ROWS), &model, &order);
+        let folder = tempfile::tempdir().unwrap();
+        let builder = Trainyard::builder(folder.path()).journal(MemoryJournal::new());
+        let (yard, _) = builder.trainer(Kind::new("prompt").unwrap(), trainer).start().unwrap();
+        let mut submission = submission();
+        Arc::get_mut(&mut submission.class).unwrap().limits.grace = Duration::from_secs(24 * 3_600);
+        let job = yard.submit(submission).wait().unwrap().job;
+        let hear = || (0..3).for_each(|_| told.recv_timeout(SECONDS).expect("the server tells"));
+        hear();
+        if is_cancelled {
+            yard.cancel(job, Reason::new("enough")).wait().unwrap();
+            hear();
+            assert_eq!(
+                yard.finished(job).wait().unwrap(),
+                Outcome::Cancelled { reason: Reason::new("enough") }
+            );
+        }
+        let report = yard.shutdown(SECONDS).wait().unwrap();
+        assert_eq!((report.attempts_interrupted, report.stuck_threads), (usize::from(!is_cancelled), 0));
+        assert_eq!(fake.calls(), 3);
+    }
+}
+
 #[test]
 fn a_spent_budget_ends_it_with_the_best_so_far() {
     let fake = Fake::start(model);
