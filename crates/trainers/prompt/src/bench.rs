@@ -72,18 +72,17 @@ pub struct Candidate {
 }
 
 impl<'a> Bench<'a> {
-    /// Scores the baseline, and is ready.
+    /// Scores the baseline, which [`Bench::tell`] is to tell of.
     pub(crate) fn new(
         mut caller: Caller<'a>,
         lesson: Lesson<'a>,
         baseline: Prompt,
-        mut watch: Watch<'a>,
+        watch: Watch<'a>,
     ) -> Result<Self, Ended> {
         let (score, held_out) = lesson.measure(&mut caller, &baseline)?;
         let (note, tokens) = ("baseline".to_owned(), baseline.tokens());
         let known = BTreeSet::from([baseline.clone()]);
         let first = Candidate { prompt: baseline, round: 0, variant: 0, note, score, held_out, tokens };
-        watch(Told { step: 1, newest: &first, best: &first, asked: caller.asked() })?;
         let (scored, chance) = (vec![first], Chance::new(lesson.seed, 0));
         Ok(Self { caller, lesson, chance, scored, known, best: 0, watch })
     }
@@ -161,10 +160,15 @@ impl<'a> Bench<'a> {
             self.best = self.scored.len();
         }
         self.scored.push(candidate);
+        self.tell()?;
+        Ok(self.scored.last())
+    }
+
+    /// Tells of the newest candidate.
+    pub(crate) fn tell(&mut self) -> Result<(), Ended> {
         let Self { scored, watch, best, caller, .. } = self;
         let newest = &scored[scored.len() - 1];
-        watch(Told { step: scored.len() as u64, newest, best: &scored[*best], asked: caller.asked() })?;
-        Ok(Some(newest))
+        watch(Told { step: scored.len() as u64, newest, best: &scored[*best], asked: caller.asked() })
     }
 }
 

@@ -59,10 +59,11 @@ pub fn train_prompt(
     }
     let stop = || must_stop(cx).is_some();
     let caller = Caller::new(model, &stop, order.at_once, Some(order.tokens), Answers::default());
-    let run = Run { cx, order, parts: &parts, size };
+    let target = job.candidate.as_ref().map(|candidate| candidate.target.get());
+    let run = Run { cx, order, parts: &parts, size, target };
     let result = run.go(caller, baseline).map_err(|ended| run.failed(ended))?;
     let is_short = cx.stop_reason() != Some(Stop::TargetReached);
-    if job.candidate.is_some() && is_short {
+    if target.is_some() && is_short {
         return Ok(Trained::default());
     }
     run.hand_over(result)
@@ -75,6 +76,8 @@ struct Run<'a> {
     parts: &'a Parts,
     /// Examples that can be used.
     size: usize,
+    /// Of the contest it takes part in.
+    target: Option<f64>,
 }
 
 /// What came of it.
@@ -105,7 +108,7 @@ impl Run<'_> {
         let incumbent = lesson.measure_again(&mut caller, &in_use, MEASURED)?;
         let watch = Box::new(|told: Told<'_>| self.told(&told));
         let mut bench = Bench::new(caller, lesson, baseline, watch)?;
-        let ended = match order.optimizer.optimize(&mut bench) {
+        let ended = match bench.tell().and_then(|()| order.optimizer.optimize(&mut bench)) {
             Ok(()) | Err(Ended::Enough(_)) => None,
             Err(Ended::Stopped) if cx.stop_reason() == Some(Stop::TargetReached) => None,
             Err(spent @ Ended::Spent { .. }) => {
@@ -145,8 +148,9 @@ impl Run<'_> {
     /// Reports a candidate, and makes sure of it.
     fn told(&self, told: &Told<'_>) -> Result<(), Ended> {
         let cx = self.cx;
-        // What an earlier attempt has told is not told again, while its answers last.
-        if told.asked > 0 || told.step > cx.resume_from() {
+        let is_target_reached = self.target.is_some_and(|target| told.best.held_out >= target);
+        // What an earlier attempt has told is not told again, while its answers last; but each has to reach the target.
+        if told.asked > 0 || told.step > cx.resume_from() || is_target_reached {
             let _ = cx.report(progress(told, self.order.total())); // what it answers is asked for next
         }
         if told.step > cx.resume_from() && cx.stop_reason().is_none_or(Stop::may_write) {
@@ -170,8 +174,9 @@ impl Run<'_> {
     fn failed(&self, ended: Ended) -> TrainError {
         match ended {
             Ended::Stopped => match must_stop(self.cx) {
-                None | Some(Stop::ShuttingDown) => TrainError::interrupted(Stop::ShuttingDown.to_string()),
+                Some(Stop::ShuttingDown) => TrainError::interrupted(Stop::ShuttingDown.to_string()),
                 Some(stop) => stop.into(),
+                None => TrainError::retry("the model or the optimizer has stopped, and was not told to"),
             },
             Ended::Spent { .. } => {
                 TrainError::failed(format!("{ended}, and the prompt to begin with is not yet scored"))
@@ -187,7 +192,7 @@ impl Run<'_> {
 
     /// The best prompt, with what the gate says to it.
     fn hand_over(&self, optimised: Optimised) -> Result<Trained, TrainError> {
-        let Self { cx, order, parts, size } = *self;
+        let Self { cx, order, parts, size, .. } = *self;
         let Optimised { scored, best, incumbent, spent, ended } = optimised;
         let gate = judge(best.held_out, &incumbent);
         let step = scored.len() as u64;

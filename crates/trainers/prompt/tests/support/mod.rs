@@ -1,6 +1,8 @@
 //! A model server on loopback that does as it is told, and a task that a better prompt really does better at.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+pub(crate) mod run;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
