@@ -65,8 +65,9 @@ pub struct Candidate {
     pub note: String,
     /// The mean score of its answers to the examples that are learned from. An optimiser goes by this one.
     pub score: f64,
-    /// The same on the examples that were held back; what the result is chosen by. Where none are, as above.
-    pub held_out: f64,
+    /// The same on the examples that were held back; what the result is chosen by, and no optimiser is shown. Where none
+    /// are, as above.
+    pub(crate) held_out: f64,
     /// About how many tokens it has.
     pub tokens: u64,
 }
@@ -101,8 +102,7 @@ impl<'a> Bench<'a> {
 
     /// The best so far, by its score on what was held back, then on what is learned from, then the shortest, then the
     /// first.
-    #[must_use]
-    pub fn best(&self) -> &Candidate {
+    pub(crate) fn best(&self) -> &Candidate {
         &self.scored[self.best]
     }
 
