@@ -1,0 +1,164 @@
+//! What people are called: handles.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use super::redactions::Mark;
+use super::rule::{Found, Rule};
+
+/// Handles such as `@ana.lee`, and the `<@123456>` of chats. What is written like one in code is none: decorators,
+/// annotations, tags in comments, rules of style sheets, scopes of packages.
+pub(super) static HANDLES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    vec![
+        Rule::all(Mark::Handle, r"<@[!&]?[0-9]{5,20}>"),
+        Rule::judged(Mark::Handle, r"@(?P<name>[\p{L}_][\p{L}\p{N}_]+(?:[.-][\p{L}\p{N}_]+)*)", |found| {
+            let part = found.whole();
+            let name = found.part(&found.group("name")?);
+            let hangs =
+                found.before(&part).is_some_and(|near| near.is_alphanumeric() || "_@\\".contains(near));
+            (!hangs && !is_code(found, &part, name)).then_some(part)
+        }),
+    ]
+});
+
+fn is_code(found: &Found<'_>, part: &Range<usize>, name: &str) -> bool {
+    let mut rest = found.text()[part.end..].chars();
+    let is_called = match rest.next() {
+        Some('(' | '{') => true,
+        Some('/') => rest.next().is_some_and(char::is_alphanumeric),
+        Some('=') => found.before(part) == Some('['),
+        Some(_) | None => false,
+    };
+    let first = name.split(['.', '-']).next().unwrap_or(name);
+    is_called
+        || CODE.contains(&name)
+        || CODE_FIRST.contains(&first) && first != name
+        || is_decorator(found.text(), part)
+}
+
+/// Whether it has a line for itself, and what can be decorated follows.
+fn is_decorator(text: &str, part: &Range<usize>) -> bool {
+    let before = text[..part.start].rsplit('\n').next().unwrap_or("");
+    let after = text[part.end..].trim_start_matches([' ', '\t', '\r']);
+    let Some(next) = after.strip_prefix('\n').filter(|_| before.trim().is_empty()) else { return false };
+    let next = next.trim_start();
+    next.starts_with('@') && next[1..].starts_with(char::is_alphabetic) && is_followed_by_code(next)
+        || DECORATED
+            .iter()
+            .any(|word| next.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '('])))
+}
+
+/// Whether the first line that begins with no `@` is code.
+fn is_followed_by_code(text: &str) -> bool {
+    let line = text.lines().take(DECORATORS_MAX).map(str::trim_start).find(|line| !line.starts_with('@'));
+    line.is_some_and(|line| {
+        DECORATED.iter().any(|word| line.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '('])))
+    })
+}
+
+const DECORATORS_MAX: usize = 8;
+
+const DECORATED: [&str; 16] = [
+    "def",
+    "class",
+    "async",
+    "fn",
+    "pub",
+    "export",
+    "public",
+    "private",
+    "protected",
+    "function",
+    "abstract",
+    "interface",
+    "static",
+    "final",
+    "const",
+    "val",
+];
+
+/// What is said to everybody, and what stands in code without anything else that tells.
+const CODE: [&str; 66] = [
+    "everyone",
+    "here",
+    "channel",
+    "all",
+    "media",
+    "import",
+    "keyframes",
+    "charset",
+    "supports",
+    "layer",
+    "apply",
+    "tailwind",
+    "include",
+    "mixin",
+    "extend",
+    "use",
+    "font-face",
+    "page",
+    "param",
+    "params",
+    "returns",
+    "return",
+    "throws",
+    "see",
+    "since",
+    "author",
+    "example",
+    "type",
+    "typedef",
+    "todo",
+    "property",
+    "staticmethod",
+    "classmethod",
+    "dataclass",
+    "abstractmethod",
+    "cached_property",
+    "override",
+    "Override",
+    "Test",
+    "Autowired",
+    "Deprecated",
+    "deprecated",
+    "Nullable",
+    "NonNull",
+    "Inject",
+    "Component",
+    "Entity",
+    "Bean",
+    "Injectable",
+    "Input",
+    "Output",
+    "Column",
+    "Id",
+    "Service",
+    "Controller",
+    "Transactional",
+    "Before",
+    "After",
+    "Data",
+    "Builder",
+    "Singleton",
+    "decorator",
+    "state",
+    "click",
+    "ts-ignore",
+    "ts-expect-error",
+];
+
+/// What is followed by a dot in decorators.
+const CODE_FIRST: [&str; 12] = [
+    "app",
+    "pytest",
+    "functools",
+    "router",
+    "property",
+    "click",
+    "unittest",
+    "mock",
+    "pydantic",
+    "api",
+    "bot",
+    "font",
+];
