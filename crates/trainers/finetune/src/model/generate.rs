@@ -4,7 +4,7 @@ use super::plan::{Linear, block, block_mut, view, view_mut};
 use super::{Lora, Model, Sizes, clear, parts};
 
 /// What a model remembers of the tokens so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Cache {
     /// Keys and values of each layer.
     layers: Vec<(Vec<f32>, Vec<f32>)>,

@@ -71,20 +71,13 @@ pub(crate) struct Pair {
 impl Lora {
     /// One that adds nothing at all: all zeros.
     pub(crate) fn flat(shape: &Shape, rank: Rank) -> Self {
-        let mut tensors = Tensors::default();
-        let width = usize::from(rank.rank);
-        let pairs = (0..shape.sizes().layers).map(|layer| {
-            Linear::ALL.map(|linear| {
-                let (out, input) = linear.ends(shape);
-                let name = |what: &str| {
-                    format!("base_model.model.model.layers.{layer}.{}.{what}.weight", linear.name())
-                };
-                let down = tensors.matrix(name("lora_A"), width, input);
-                Pair { down, up: tensors.matrix(name("lora_B"), out, width) }
-            })
-        });
-        let pairs = pairs.collect();
+        let (pairs, tensors) = plan(shape, rank);
         Self { rank, pairs, weights: vec![0.0; tensors.until], tensors: tensors.all }
+    }
+
+    /// The tensors that an adapter beside a model of this shape has.
+    pub(crate) fn tensors_of(shape: &Shape, rank: Rank) -> Vec<Tensor> {
+        plan(shape, rank).1.all
     }
 
     /// One to begin with: the first of each two matrices by chance, the second all zeros, so that it adds nothing yet.
@@ -116,4 +109,19 @@ impl Lora {
         let width: usize = ends.iter().map(|(out, input)| out + input).sum();
         (shape.sizes().layers * width * usize::from(rank.rank)) as u64
     }
+}
+
+fn plan(shape: &Shape, rank: Rank) -> (Vec<[Pair; 7]>, Tensors) {
+    let mut tensors = Tensors::default();
+    let width = usize::from(rank.rank);
+    let pairs = (0..shape.sizes().layers).map(|layer| {
+        Linear::ALL.map(|linear| {
+            let (out, input) = linear.ends(shape);
+            let name =
+                |what: &str| format!("base_model.model.model.layers.{layer}.{}.{what}.weight", linear.name());
+            let down = tensors.matrix(name("lora_A"), width, input);
+            Pair { down, up: tensors.matrix(name("lora_B"), out, width) }
+        })
+    });
+    (pairs.collect(), tensors)
 }

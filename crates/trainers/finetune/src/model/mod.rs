@@ -14,6 +14,7 @@ mod shape;
 
 use trainyard_trainkit::{Chance, narrow, real};
 
+pub(crate) use self::backward::Errors;
 pub(crate) use self::generate::Cache;
 pub(crate) use self::lora::Lora;
 pub use self::lora::Rank;
@@ -58,6 +59,11 @@ impl Model {
 
     pub(crate) const fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// The tensors that a model of this shape has.
+    pub(crate) fn tensors_of(shape: &Shape) -> Vec<Tensor> {
+        Plan::new(shape).tensors
     }
 
     /// All tensors as they are called in files.

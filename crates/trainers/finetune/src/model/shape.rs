@@ -13,7 +13,7 @@ pub struct Sizes {
     pub key_heads: usize,
     /// Numbers within the gated part of a layer, 1 to 16,384.
     pub hidden: usize,
-    /// Tokens that are seen at once, 4 to 4,096.
+    /// Tokens that are seen at once, 8 to 4,096.
     pub context: usize,
     /// Tokens that there are, 2 to 65,536.
     pub vocabulary: usize,
@@ -86,7 +86,7 @@ impl Shape {
             ("heads", heads, 1, 64),
             ("key heads", key_heads, 1, 64),
             ("hidden width", hidden, 1, 16_384),
-            ("context", context, 4, 4_096),
+            ("context", context, 8, 4_096),
             ("vocabulary", vocabulary, 2, 65_536),
         ] {
             if !(least..=most).contains(&value) {
@@ -122,6 +122,25 @@ impl Shape {
             Head::Own => 2,
         };
         (layers * layer + tables * vocabulary * width + width) as u64
+    }
+
+    /// All that sets it apart from another one, number by number.
+    pub(crate) fn digits(&self) -> [u64; 10] {
+        let Sizes {
+            layers,
+            width,
+            heads,
+            key_heads,
+            hidden,
+            context,
+            vocabulary,
+            head,
+            wave_base,
+            norm_least,
+        } = self.0;
+        let counts = [layers, width, heads, key_heads, hidden, context, vocabulary].map(|count| count as u64);
+        let [a, b, c, d, e, f, g] = counts;
+        [a, b, c, d, e, f, g, u64::from(head == Head::Tied), wave_base.to_bits(), norm_least.to_bits()]
     }
 
     /// Numbers in a head.

@@ -1,6 +1,5 @@
 use proptest::prelude::*;
 
-use super::backward::Errors;
 use super::*;
 
 /// A small shape.
@@ -199,7 +198,7 @@ fn sizes_that_make_no_model_are_refused() {
     assert_eq!(refused(&|sizes| sizes.layers = 0), "layers: 0 is not within 1 to 64");
     assert_eq!(
         refused(&|sizes| sizes.context = usize::MAX),
-        format!("context: {} is not within 4 to 4096", usize::MAX)
+        format!("context: {} is not within 8 to 4096", usize::MAX)
     );
     assert_eq!(refused(&|sizes| sizes.width = 66), "a width of 66 cannot be shared by 4 heads");
     assert_eq!(refused(&|sizes| sizes.key_heads = 3), "3 key heads cannot be shared by 4 heads");
