@@ -33,7 +33,7 @@ impl Base {
     pub fn open(folder: &Path, bytes_max: u64) -> Result<Self, ModelError> {
         let config: ModelConfig = read_json(folder, crate::files::MODEL_CONFIG)?;
         let shape = config.shape()?;
-        let bytes = 4 * shape.weights();
+        let bytes = shape.bytes();
         if bytes > bytes_max {
             return Err(ModelError::TooLarge { bytes, bytes_max });
         }
@@ -124,7 +124,7 @@ impl Base {
         hex(&self.digest)
     }
 
-    fn of(model: Model) -> Self {
+    pub(crate) fn of(model: Model) -> Self {
         let mut digest = Sha256::new();
         for number in model.shape().digits() {
             digest.update(number.to_le_bytes());
@@ -197,3 +197,61 @@ const RATE: f64 = 4e-3;
 const WEIGHTS_STREAM: u64 = 1 << 60;
 /// Numbers that are digested at once.
 const SLICE: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_that_cannot_be_used_is_refused_before_it_takes_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base");
+        Base::of(Model::seeded(Shape::SMALL, &mut Chance::new(1, 0))).save(&path).unwrap();
+        let config = path.join("config.json");
+        let whole = fs::read_to_string(&config).unwrap();
+        let told = |from: &str, to: &str| {
+            assert!(whole.contains(from), "{from} in {whole}");
+            fs::write(&config, whole.replacen(from, to, 1)).unwrap();
+            Base::open(&path, 1 << 30).unwrap_err().to_string()
+        };
+        // Sizes whose weights would take more than the machine has; no more is read than the head of the file.
+        let huge = "\"num_hidden_layers\": 64, \"head_dim\": null, \"x\": 0";
+        assert!(told("\"num_hidden_layers\": 2", huge).contains("there is no model.layers.2."));
+        let wide = told("\"intermediate_size\": 172", "\"intermediate_size\": 16384");
+        assert!(wide.contains("should be [16384, 64], not [172, 64]"), "{wide}");
+        assert!(
+            told("\"intermediate_size\": 172", "\"intermediate_size\": 16385").ends_with("make no model")
+        );
+        assert!(told("\"hidden_size\": 64", "\"hidden_size\": -1").contains("config.json is damaged"));
+        assert!(told("264", "32000").ends_with("here a token is a byte or a mark, 264 of them"));
+        assert!(told("\"llama\"", "\"gpt2\"").ends_with("it is no llama with gates of silu"));
+        assert!(
+            told("\"mlp_bias\": false", "\"mlp_bias\": true").ends_with("it has biases, or scaled waves")
+        );
+        fs::write(&config, &whole).unwrap();
+        let told = Base::open(&path, 100_000).unwrap_err().to_string();
+        let needed = Shape::SMALL.bytes();
+        assert_eq!(told, format!("the model takes {needed} bytes of memory, at most 100000 are allowed"));
+        assert!(Base::open(&folder.path().join("none"), 1 << 30).unwrap_err().is_io());
+    }
+
+    #[test]
+    fn a_recipe_means_the_same_model_for_any_number_of_threads() {
+        let recipe = Recipe::new(3).with_steps(NonZeroU64::new(2).unwrap());
+        let make = |threads| Base::make(&recipe, NonZeroUsize::new(threads).unwrap(), &mut |_| true).unwrap();
+        let alone = make(1);
+        assert_eq!(make(3), alone);
+        let other = Base::make(&Recipe { seed: 4, ..recipe }, NonZeroUsize::MIN, &mut |_| true).unwrap();
+        assert_ne!(other.digest(), alone.digest());
+        assert_ne!(Recipe { seed: 4, ..recipe }.name(), recipe.name());
+        let mut left = 1;
+        let stopped = Base::make(&recipe, NonZeroUsize::MIN, &mut |_| {
+            left -= 1;
+            left > 0
+        });
+        assert_eq!((stopped, left), (None, 0));
+        let mut sizes = *Shape::SMALL.sizes();
+        sizes.vocabulary = 300;
+        assert!(recipe.with_shape(Shape::new(sizes).unwrap()).is_err());
+    }
+}

@@ -31,6 +31,14 @@ pub(crate) struct Desk<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Places(Mutex<Vec<(Tape, Errors)>>);
 
+#[cfg(test)]
+impl Places {
+    /// How many numbers there is room for.
+    pub(crate) fn numbers(&self) -> usize {
+        self.0.lock().iter().map(|(tape, errors)| tape.numbers() + errors.numbers()).sum()
+    }
+}
+
 impl<'a> Desk<'a> {
     pub(crate) const fn new(model: &'a Model, threads: NonZeroUsize, places: &'a Places) -> Self {
         Self { model, threads, places }

@@ -155,10 +155,10 @@ impl Order {
         let groups = self.batch_size.max(batch).div_ceil(GROUP as u64);
         let at_work = groups.min(threads.get() as u64);
         let slopes = (groups + 1) * learning.max(adapter);
-        let numbers = shape.weights() + 3 * learning.max(2 * adapter) + slopes;
+        let numbers = 3 * learning.max(2 * adapter) + slopes;
         let passes = at_work * (GROUP * context * token) as u64;
         let texts = (rows * (2 * (context + 1) + TEXT_BYTES)) as u64;
-        NUMBER_BYTES * (numbers + passes) + texts + BESIDE_BYTES
+        shape.bytes() + NUMBER_BYTES * (numbers + passes) + texts + BESIDE_BYTES
     }
 }
 
@@ -198,3 +198,48 @@ const NUMBER_BYTES: u64 = 4;
 const TEXT_BYTES: usize = 48;
 /// Buffers, plans, the losses, and what else is small.
 const BESIDE_BYTES: u64 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use trainyard_trainkit::Chance;
+
+    use super::*;
+    use crate::learn::{Asked, Desk, Places};
+    use crate::model::Model;
+    use crate::tokens::Text;
+
+    #[test]
+    fn what_a_training_holds_is_counted() {
+        let shape = Shape::SMALL;
+        let order = Order::new(Source::Folder("base".into())).with_batch_size(2).unwrap();
+        let mut chance = Chance::new(1, 0);
+        let model = Model::seeded(shape, &mut chance);
+        let lora = Lora::seeded(&shape, order.rank, &mut chance);
+        // as long as texts can be, and answers too
+        let text = Text::new("", "", &"x".repeat(1_000), shape.sizes().context);
+        let places = Places::default();
+        let desk = Desk::new(&model, NonZeroUsize::MIN, &places);
+        desk.slopes(Some(&lora), &[&text, &text], Asked::All);
+        let held = places.numbers() + model.weights.len() + 4 * lora.weights.len();
+        let counted = order.training_bytes(&shape, 0, NonZeroUsize::MIN) - BESIDE_BYTES;
+        let held = NUMBER_BYTES * held as u64;
+        assert!((held..2 * held).contains(&counted), "{counted}, of it {held}");
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_no_order() {
+        let order = || Order::new(Source::Folder("base".into()));
+        assert_eq!(
+            order().with_iterations(0).unwrap_err().to_string(),
+            "iterations: 0 is not within 1 to 100000"
+        );
+        assert_eq!(
+            order().with_batch_size(257).unwrap_err().to_string(),
+            "batch size: 257 is not within 1 to 256"
+        );
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1.1] {
+            assert_eq!(order().with_learning_rate(rate), Err(BadOrder::LearningRate));
+        }
+        assert!(order().with_iterations(100_000).is_ok() && order().with_batch_size(256).is_ok());
+    }
+}

@@ -19,6 +19,15 @@ pub(crate) struct Errors {
     thin: Vec<f32>,
 }
 
+#[cfg(test)]
+impl Errors {
+    /// How many numbers there is room for.
+    pub(crate) fn numbers(&self) -> usize {
+        let Self { below, rows, query, key, value, seen, passed, square, thin } = self;
+        [below, rows, query, key, value, seen, passed, square, thin].into_iter().map(Vec::capacity).sum()
+    }
+}
+
 impl Model {
     /// Adds to `slopes` how the loss grows with each weight of what learns, after [`Model::forward`] of the same texts:
     /// of the adapter if there is one, else of the model. Writes over the tape.

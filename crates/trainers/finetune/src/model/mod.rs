@@ -129,6 +129,36 @@ pub(crate) struct Tape {
     scores: Vec<f32>,
 }
 
+#[cfg(test)]
+impl Tape {
+    /// How many numbers there is room for.
+    pub(crate) fn numbers(&self) -> usize {
+        let layer = |layer: &LayerTape| {
+            let LayerTape {
+                input,
+                attention,
+                query,
+                key,
+                value,
+                shares,
+                seen,
+                middle,
+                mlp,
+                gate,
+                up,
+                passed,
+                thin,
+            } = layer;
+            let all = [input, query, key, value, shares, seen, middle, gate, up, passed];
+            let norms = [attention, mlp].into_iter().flat_map(|norm| [&norm.roots, &norm.rows]);
+            all.into_iter().chain(norms).chain(thin).map(Vec::capacity).sum::<usize>()
+        };
+        let Self { layers, last, roots, asked, scores } = self;
+        let rest = [last, roots, asked, scores].into_iter().map(Vec::capacity).sum::<usize>();
+        layers.iter().map(layer).sum::<usize>() + rest
+    }
+}
+
 /// What a layer leaves.
 #[derive(Debug, Default)]
 struct LayerTape {

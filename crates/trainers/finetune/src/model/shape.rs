@@ -124,6 +124,11 @@ impl Shape {
         (layers * layer + tables * vocabulary * width + width) as u64
     }
 
+    /// The memory that such a model takes, in bytes: its weights, and the waves that tell places apart.
+    pub(crate) const fn bytes(&self) -> u64 {
+        4 * (self.weights() + (self.0.context * self.head_width()) as u64)
+    }
+
     /// All that sets it apart from another one, number by number.
     pub(crate) fn digits(&self) -> [u64; 10] {
         let Sizes {

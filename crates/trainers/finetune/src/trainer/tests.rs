@@ -283,6 +283,37 @@ fn a_base_is_made_once_and_found_again() {
 }
 
 #[test]
+fn a_checkpoint_of_no_use_is_left_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rows, order) = (rows(ROWS), order(saved(folder.path())));
+    let (expected, blocks) = alone(&rows, &order);
+    for way in 0..2 {
+        let (home, journal) = (tempfile::tempdir().unwrap(), MemoryJournal::new());
+        let (gate, is_told) = Gate::new(blocks - 1);
+        let first = yard(home.path(), journal.clone(), &rows, &order, &gate);
+        let job = first.submit(submission()).wait().unwrap().job;
+        is_told.recv_timeout(SECONDS).unwrap();
+        first.shutdown(SECONDS).wait().unwrap();
+        let kept = first.job(job).unwrap().standing().unwrap().checkpoint.clone().unwrap();
+        drop(first);
+        assert_eq!(kept.step, STEPS);
+        let kept = home.path().join("yard").join(kept.reference.as_str());
+        assert_eq!(fs::read_dir(kept.parent().unwrap()).unwrap().count(), 1, "older ones are gone");
+        if way == 0 {
+            fs::write(&kept, "spoilt").unwrap()
+        } else {
+            fs::remove_file(&kept).unwrap()
+        }
+        let (gate, _is_told) = Gate::new(u64::MAX);
+        let second = yard(home.path(), journal, &rows, &order, &gate);
+        let outcome = second.finished(job).wait().unwrap();
+        assert!(files(&artifact(&second, &outcome)) == expected, "way {way}");
+        assert_eq!(gate.blocks.load(Ordering::Acquire), blocks, "way {way}: it has begun anew");
+        second.shutdown(SECONDS).wait().unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_trained_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let good = order(saved(folder.path()));
