@@ -73,6 +73,9 @@ pub enum Promotion {
     Manual,
     /// The newest, if its metric is higher than the active model's, or the active one has none.
     Best(Metric),
+    /// The newest, if it has this metric, and it is at least so much: for trainers that hold the newcomer against the
+    /// active model themselves, and say as a figure whether it is to take its place.
+    AtLeast(Metric, Score),
 }
 
 impl Promotion {
@@ -87,6 +90,7 @@ impl Promotion {
                 (_, None) => true,
                 (Some(new), Some(active)) => active.get(metric).is_none_or(|old| new > old),
             },
+            Self::AtLeast(metric, least) => newcomer.get(metric).is_some_and(|figure| figure >= least),
         }
     }
 }
@@ -105,6 +109,15 @@ mod tests {
         assert!(!best.promotes(&with(0.5), Some(&with(0.5))));
         assert!(!best.promotes(&Metrics::new(), Some(&with(0.1))));
         assert!(best.promotes(&with(0.1), Some(&Metrics::new())));
+        let at_least = Promotion::AtLeast(metric.clone(), Score::new(0.5).unwrap());
+        for active in [None, Some(with(0.9))] {
+            assert!(at_least.promotes(&with(0.5), active.as_ref()));
+            assert!(!at_least.promotes(&with(0.4), active.as_ref()));
+            assert!(
+                !at_least.promotes(&Metrics::new(), active.as_ref()),
+                "what was not measured is not enough"
+            );
+        }
         assert!(Promotion::Newest.promotes(&Metrics::new(), Some(&with(0.9))));
         assert!(!Promotion::Manual.promotes(&with(0.9), None));
     }

@@ -172,6 +172,20 @@ fn the_best_model_is_active() {
 }
 
 #[test]
+fn a_model_that_passes_its_trainers_own_gate_is_active() {
+    let mut desk = Desk::with_slots(1);
+    let (metric, least) = recall(50).into_iter().next().unwrap();
+    let gated = class(|class| class.promotion = Promotion::AtLeast(metric.clone(), least));
+    let mut winners = Vec::new();
+    for value in [40, 60, 50, 49] {
+        let job = desk.submit("subject", &gated);
+        desk.train(job, recall(value));
+        winners.push(desk.yard.active_model(&registry("subject")).map(|model| model.metrics.clone()));
+    }
+    assert_eq!(winners, [None, Some(recall(60)), Some(recall(50)), Some(recall(50))]);
+}
+
+#[test]
 fn a_training_that_found_nothing_to_do_makes_no_model() {
     let mut desk = Desk::with_slots(1);
     let job = desk.submit("subject", &usual());

@@ -5,10 +5,11 @@
 //! embedding program needs no async runtime. Inside a service, [`Routes`] finds the endpoint, a
 //! [`Body`] is read under a byte limit and a clock, [`Multipart`] takes a form apart while it arrives, [`secret`] compares what a caller presents,
 //! [`signed`] hands out texts that carry their own authority, and [`blocking`] takes heavy work off the I/O threads.
+//! [`Request::upgrade`] makes a connection a [`WebSocket`], over which either side speaks when it has something to say.
 //!
 //! Bounded are header bytes and count, each body, connections, and the time a peer may take to send a
-//! header, send a body, read an answer or sit idle. What all connections hold together is bounded only by
-//! their number. The `Host` header is never looked at.
+//! header, send a body, read an answer or sit idle; of a WebSocket its messages, queues and silence. What all
+//! connections hold together is bounded only by their number. The `Host` header is never looked at.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -54,6 +55,7 @@ mod stream;
 mod task;
 #[cfg(feature = "tower")]
 mod tower;
+mod websocket;
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -72,3 +74,5 @@ pub use crate::stream::{ByteSender, SendError};
 pub use crate::task::{DropLater, Seat, Seats, block_on, blocking, blocking_later, timeout};
 #[cfg(feature = "tower")]
 pub use crate::tower::{Tower, TowerBody};
+pub use crate::websocket::handshake::UpgradeError;
+pub use crate::websocket::{Message, WebSocket, WebSocketError, WebSocketEvent, WebSocketLimits};

@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use hyper::upgrade::OnUpgrade;
 
 use crate::body::Body;
 use crate::request_id::RequestId;
+use crate::response::Response;
+use crate::websocket::handshake::{self, UpgradeError};
+use crate::websocket::{Promise, WebSocket, WebSocketLimits};
 
 /// What a client asked for.
 ///
@@ -29,6 +33,8 @@ pub struct Request {
     peer: Option<SocketAddr>,
     id: RequestId,
     body: Body,
+    /// Present if the connection can become something else.
+    on_upgrade: Option<OnUpgrade>,
 }
 
 impl Request {
@@ -48,6 +54,7 @@ impl Request {
             peer: None,
             id: RequestId::parse("none").expect("the word is a well-formed id"),
             body: Body::empty(),
+            on_upgrade: None,
         }
     }
 
@@ -91,7 +98,34 @@ impl Request {
         id: RequestId,
         body: Body,
     ) -> Request {
-        Request { method: head.method, uri: head.uri, headers: head.headers, peer, id, body }
+        let http::request::Parts { method, uri, headers, .. } = head;
+        Request { method, uri, headers, peer, id, body, on_upgrade: None }
+    }
+
+    pub(crate) fn with_upgrade(self, on_upgrade: Option<OnUpgrade>) -> Request {
+        Request { on_upgrade, ..self }
+    }
+
+    /// Makes the connection a [`WebSocket`]: the answer, a `101`, which the service has to give back. When the client
+    /// has it, `run` is called with the socket, on the I/O thread, and its future runs beside other connections. The
+    /// connection has its place among [all](crate::ServerConfig::with_connections) until `run` is over and the socket
+    /// closed. A panic of `run` is logged with the id of this request, and closes with 1011.
+    ///
+    /// Who may connect, and from where, is for the service to find out before. No extension (compression) and no
+    /// subprotocol is agreed on.
+    ///
+    /// # Errors
+    ///
+    /// [`UpgradeError`] when the request is not fit for it, and always when it was made without a
+    /// [`Server`](crate::Server).
+    pub fn upgrade<F, Fut>(self, limits: WebSocketLimits, run: F) -> Result<Response, UpgradeError>
+    where
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let accept = handshake::accept(&self.method, &self.headers)?;
+        let on_upgrade = self.on_upgrade.ok_or(UpgradeError::NoConnection)?;
+        Ok(Response::switching(accept, Promise::new(on_upgrade, limits, self.id, run)))
     }
 
     /// Takes the body out, to be read; an empty one stays behind.
@@ -108,6 +142,12 @@ impl Request {
     #[must_use]
     pub fn into_body(self) -> Body {
         self.body
+    }
+
+    /// Whether the client asks for a [`WebSocket`], be it in the right way or not; see [`upgrade`](Self::upgrade).
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        handshake::is_asked(&self.headers)
     }
 
     /// The method.

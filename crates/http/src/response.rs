@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::body::next_data;
 use crate::reading::Reading;
 use crate::stream::{ByteReceiver, ByteSender, byte_channel};
+use crate::websocket::Promise;
 
 /// What a service answers.
 ///
@@ -21,6 +22,8 @@ pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
+    /// Set with the status `101`, and with no other.
+    pub(crate) promise: Option<Box<Promise>>,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,8 @@ impl Response {
     /// No body and no headers.
     #[must_use]
     pub fn empty(status: StatusCode) -> Response {
-        Response { status, headers: HeaderMap::new(), payload: Payload::Ready(Bytes::new()) }
+        let (headers, payload) = (HeaderMap::new(), Payload::Ready(Bytes::new()));
+        Response { status, headers, payload, promise: None }
     }
 
     /// A body that is sent piece by piece, and the end to put pieces into.
@@ -127,6 +131,23 @@ impl Response {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let value = HeaderValue::try_from(names.join(", ")).expect("method names are tokens");
         self.with_header(ALLOW, value)
+    }
+
+    /// Sets `upgrade`, `connection` and `sec-websocket-version`; what a `426` owes a client that should have asked for
+    /// a [`WebSocket`](crate::WebSocket).
+    #[must_use]
+    pub fn with_upgrade(self) -> Response {
+        self.with_header(UPGRADE, HeaderValue::from_static("websocket"))
+            .with_header(CONNECTION, HeaderValue::from_static("upgrade"))
+            .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+    }
+
+    pub(crate) fn switching(accept: HeaderValue, promise: Promise) -> Response {
+        let response = Response::empty(StatusCode::SWITCHING_PROTOCOLS)
+            .with_header(UPGRADE, HeaderValue::from_static("websocket"))
+            .with_header(CONNECTION, HeaderValue::from_static("upgrade"))
+            .with_header(SEC_WEBSOCKET_ACCEPT, accept);
+        Response { promise: Some(Box::new(promise)), ..response }
     }
 
     /// The status.

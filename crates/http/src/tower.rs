@@ -16,8 +16,8 @@ use crate::service::Service;
 /// A [`Service`] as a `tower_service::Service`, for tower and axum.
 ///
 /// Panics become a `500` and answers carry `x-request-id`, as in a [`Server`](crate::Server). Times,
-/// connections and header sizes are the business of the server around it, and
-/// [`Request::peer`] is `None`.
+/// connections and header sizes are the business of the server around it,
+/// [`Request::peer`] is `None`, and no request can be [upgraded](Request::upgrade).
 #[derive(Clone)]
 pub struct Tower {
     service: Arc<dyn Service>,

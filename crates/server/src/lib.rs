@@ -48,6 +48,7 @@
 mod config;
 mod cyborgdb;
 mod disk;
+mod eliza;
 mod ending;
 mod error;
 mod greeting;

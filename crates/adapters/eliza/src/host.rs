@@ -347,7 +347,8 @@ impl Task {
     }
 }
 
-const TASK: &str = "eliza/task/";
+/// Subjects of tasks begin with it.
+pub(crate) const TASK: &str = "eliza/task/";
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -433,7 +434,8 @@ impl DatasetId {
     }
 }
 
-const DATASET: &str = "eliza/dataset/";
+/// Subjects of datasets begin with it.
+pub(crate) const DATASET: &str = "eliza/dataset/";
 
 impl fmt::Display for DatasetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

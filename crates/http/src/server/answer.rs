@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::upgrade::OnUpgrade;
 
 use crate::body::Body;
 use crate::mounts::Mount;
@@ -17,19 +18,20 @@ use crate::request_id::{REQUEST_ID, RequestId};
 use crate::response::{Payload, Response};
 use crate::server::link::Link;
 use crate::server::upload::Upload;
-use crate::service::{Answer, Service};
+use crate::service::Service;
 
 /// Answers one request of a connection.
 pub(super) async fn answer(link: Arc<Link>, request: http::Request<Incoming>) -> http::Response<Outgoing> {
     link.begin_request();
     let site = &link.site;
-    let (head, incoming) = request.into_parts();
+    let (mut head, incoming) = request.into_parts();
+    let on_upgrade = head.extensions.remove::<OnUpgrade>();
     let id = site.ids.of(&head.headers);
     let mount = site.mounts.find(head.uri.path());
     let time = mount.and_then(Mount::body_timeout).unwrap_or(site.config.body_timeout);
     let upload = Upload::new(incoming, &head.headers, &link, time);
 
-    let response = if head.headers.len() > site.config.headers_max {
+    let mut response = if head.headers.len() > site.config.headers_max {
         link.close_after_answer();
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         let in_its_words = mount.map(|mount| fault(&**mount.service(), status));
@@ -37,17 +39,19 @@ pub(super) async fn answer(link: Arc<Link>, request: http::Request<Incoming>) ->
     } else if let Some(mount) = mount {
         let limit_bytes = mount.body_limit_bytes().unwrap_or(site.config.body_limit_bytes);
         let body = upload.map_or_else(Body::empty, |upload| Body::upload(upload, limit_bytes));
-        guarded(&**mount.service(), Request::from_parts(head, Some(link.peer), id, body)).await
+        let request = Request::from_parts(head, Some(link.peer), id, body).with_upgrade(on_upgrade);
+        guarded(&**mount.service(), request).await
     } else {
         drop(upload);
         Response::bytes(StatusCode::NOT_FOUND, "application/json", NOT_FOUND)
     };
 
-    let mut response = into_http(response, id, |payload| Outgoing { payload, link: Arc::clone(&link) });
-    if link.is_closing() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if let Some(promise) = response.promise.take() {
+        link.keep(promise);
+    } else if link.is_closing() {
+        response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    into_http(response, id, |payload| Outgoing { payload, link: Arc::clone(&link) })
 }
 
 const NOT_FOUND: &str = r#"{"error":"not found"}"#;
@@ -92,10 +96,10 @@ pub(crate) fn into_http<B>(
 }
 
 /// A future that turns a panic into an error.
-struct Guarded<'a>(Answer<'a>);
+pub(super) struct Guarded<'a, T>(pub(super) Pin<Box<dyn Future<Output = T> + Send + 'a>>);
 
-impl Future for Guarded<'_> {
-    type Output = Result<Response, Box<dyn Any + Send>>;
+impl<T> Future for Guarded<'_, T> {
+    type Output = Result<T, Box<dyn Any + Send>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
@@ -105,7 +109,7 @@ impl Future for Guarded<'_> {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not a text")
 }

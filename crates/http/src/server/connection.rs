@@ -17,6 +17,7 @@ use tokio::time::{self, sleep};
 use crate::server::answer::answer;
 use crate::server::config::ServerConfig;
 use crate::server::link::Link;
+use crate::server::socket::converse;
 
 /// Serves one connection until it ends, its time is over, or the server stops.
 ///
@@ -29,7 +30,8 @@ pub(super) async fn serve(stream: TcpStream, link: Link, mut stop: watch::Receiv
         let link = Arc::clone(&link);
         async { Ok::<_, Infallible>(answer(link, request).await) }
     });
-    let mut connection = pin!(protocol(&link.site.config).serve_connection(io, service));
+    let mut connection = pin!(protocol(&link.site.config).serve_connection(io, service).with_upgrades());
+    let stop_again = stop.clone();
     let mut stopped = pin!(async { stop.wait_for(Option::is_some).await.is_ok() });
     let mut running = true;
     let mut timer = pin!(sleep(link.look_again_after()));
@@ -60,6 +62,16 @@ pub(super) async fn serve(stream: TcpStream, link: Link, mut stop: watch::Receiv
         }
     })
     .await;
+
+    if let Some(promise) = link.take_promise() {
+        let mut stop = stop_again;
+        let stopped = async move {
+            // A server that is dropped stops as well.
+            let _ = stop.wait_for(Option::is_some).await;
+        };
+        // On the heap, so that connections without a WebSocket have no room for one.
+        Box::pin(converse(&link, promise, stopped)).await;
+    }
 }
 
 fn protocol(config: &ServerConfig) -> http1::Builder {

@@ -1,9 +1,10 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::server::site::{Site, millis};
+use crate::websocket::Promise;
 
 /// What is known about one connection: whose turn it is, and since when.
 ///
@@ -19,11 +20,13 @@ pub(super) struct Link {
     /// Zero while the socket takes what it is given.
     write_blocked_since_ms: AtomicU64,
     closing: AtomicBool,
+    /// What the connection is to become after the present answer.
+    promise: Mutex<Option<Box<Promise>>>,
 }
 
 /// The client owes a request head.
 const HEAD: u8 = 0;
-/// The service owes an answer.
+/// The service owes an answer, or the connection is a WebSocket, which has a clock of its own.
 const BUSY: u8 = 1;
 /// Nobody owes anything.
 const IDLE: u8 = 2;
@@ -38,6 +41,7 @@ impl Link {
             since_ms: AtomicU64::new(now_ms),
             write_blocked_since_ms: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            promise: Mutex::new(None),
         }
     }
 
@@ -78,6 +82,20 @@ impl Link {
             self.write_blocked_since_ms.store(0, Relaxed);
             self.idle_unless_busy();
         }
+    }
+
+    /// The connection becomes a WebSocket after the present answer.
+    pub(super) fn keep(&self, promise: Box<Promise>) {
+        *self.promise.lock().unwrap_or_else(PoisonError::into_inner) = Some(promise);
+    }
+
+    pub(super) fn take_promise(&self) -> Option<Box<Promise>> {
+        self.promise.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// HTTP is over. Only a blocked write is still looked at here.
+    pub(super) fn begin_socket(&self) {
+        self.phase.store(BUSY, Relaxed);
     }
 
     /// The connection is of no use after the present answer.

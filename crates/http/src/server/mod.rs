@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod link;
 mod site;
+mod socket;
 mod upload;
 mod worker;
 
@@ -104,8 +105,9 @@ impl RunningServer {
         self.local_addr
     }
 
-    /// Stops: refuses new connections, closes idle ones, lets requests that have begun finish for at most
-    /// `deadline`, then cuts the rest. A cut request's future is dropped at its `await`.
+    /// Stops: refuses new connections, closes idle ones and, with the code 1001, WebSockets; lets requests that have
+    /// begun, and the services of those WebSockets, finish for at most `deadline`, then cuts the rest. What is cut is
+    /// dropped at its `await`.
     ///
     /// Returns soon after the deadline even if a service blocks its I/O thread, which is a bug of that service
     /// and in the report. Work inside [`blocking`](crate::blocking) is not waited for.

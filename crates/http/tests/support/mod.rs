@@ -96,6 +96,12 @@ impl Client {
         }
     }
 
+    pub(crate) fn read_exactly(&mut self, bytes: usize) -> Vec<u8> {
+        let mut taken = vec![0; bytes];
+        self.0.read_exact(&mut taken).unwrap();
+        taken
+    }
+
     /// Waits for the server to close, and gives back what came before.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = Vec::new();

@@ -36,7 +36,13 @@ fn backoff() -> impl Strategy<Value = Backoff> {
 }
 
 fn promotion() -> impl Strategy<Value = Promotion> {
-    prop_oneof![Just(Promotion::Newest), Just(Promotion::Manual), metric().prop_map(Promotion::Best)]
+    let at_least = (metric(), score()).prop_map(|(metric, least)| Promotion::AtLeast(metric, least));
+    prop_oneof![
+        Just(Promotion::Newest),
+        Just(Promotion::Manual),
+        metric().prop_map(Promotion::Best),
+        at_least
+    ]
 }
 
 /// From a few kinds, so that classes meet their equals.

@@ -64,7 +64,7 @@ pub const fn event_number(event: &Event) -> usize {
 #[must_use]
 pub fn one_of_each() -> Vec<Fact> {
     let first = yard().into_iter().chain(jobs()).chain(rules_and_models()).chain(restored()).chain(parts());
-    let events = first.chain(reached()).chain(retentions());
+    let events = first.chain(reached()).chain(retentions()).chain(gated());
     (1_800_000_000_000..)
         .zip(events)
         .map(|(at, event)| Fact { at: Timestamp::from_millis(at), event })
@@ -285,6 +285,13 @@ fn reached() -> Vec<Event> {
 fn retentions() -> Vec<Event> {
     let said = Retention { finished_max: Some(300), models_max: Some(1_024) };
     [said, Retention::default()].map(|retention| Event::RetentionSet { queue: queue(), retention }).into()
+}
+
+/// What came with models that are promoted by a figure of their own.
+fn gated() -> Vec<Event> {
+    let metric = Metric::new("promoted").expect("a metric");
+    let class = Class { promotion: Promotion::AtLeast(metric, score(1.0)), ..Class::new(kind(), queue()) };
+    vec![Event::Submitted { submission: Arc::new(Submission { class: Arc::new(class), ..submission() }) }]
 }
 
 fn submission() -> Submission {

@@ -184,10 +184,8 @@ impl<'v> Fields<'v> {
         }
         let fields = |(nth, item): (usize, &'v Value)| {
             let path = join(&self.path, &format!("{name}[{nth}]"));
-            match item {
-                Value::Object(map) => Ok(Fields { map, path, limits: self.limits }),
-                other => Err(Refusal::new(path, kind(other, "an object"))),
-            }
+            let Value::Object(map) = item else { return Err(Refusal::new(path, kind(item, "an object"))) };
+            Ok(Fields { map, path, limits: self.limits })
         };
         items.iter().enumerate().map(fields).collect()
     }
@@ -262,10 +260,7 @@ impl<'v> Fields<'v> {
 }
 
 fn object(value: Value, path: &str) -> Result<Map<String, Value>, Refusal> {
-    match value {
-        Value::Object(map) => Ok(map),
-        other => Err(Refusal::new(path, kind(&other, "an object"))),
-    }
+    if let Value::Object(map) = value { Ok(map) } else { Err(Refusal::new(path, kind(&value, "an object"))) }
 }
 
 fn kind(value: &Value, wanted: &'static str) -> Problem {

@@ -141,6 +141,10 @@ fn what_is_assigned_to_a_secret_name_goes() {
         ("password=hunter", "password=<REDACTED:password>"),
         ("PASSWORD = 'hunter22'", "PASSWORD = '<REDACTED:password>'"),
         ("password: hunter22, please", "password: <REDACTED:password>, please"),
+        (
+            "my password for the old shop is hunter22, ok",
+            "my password for the old shop is <REDACTED:password>, ok",
+        ),
         ("My password is hunter22.", "My password is <REDACTED:password>."),
         ("\"password\": \"hunter\"", "\"password\": \"<REDACTED:password>\""),
         ("{\\\"api_key\\\":\\\"abc123def\\\"}", "{\\\"api_key\\\":\\\"<REDACTED:password>\\\"}"),
@@ -163,6 +167,8 @@ fn what_is_assigned_to_a_secret_name_goes() {
         "Password: must have 8 characters or more",
         "password is required.",
         "passwords: see below",
+        "the password for the shop is required",
+        "the token for build 7 is 2024-01-05",
         "max_tokens=512000",
         "tokens: 100000",
         "promptTokens: 812345",
@@ -251,7 +257,11 @@ fn postal_addresses_go() {
         assert!(["; thanks", " NW 20500; thanks"].contains(&rest), "{text}: {got}");
         assert_eq!(found.addresses, 1, "{text}");
     }
-    check(&[("1987 Main Street, Dover, DE 19901", ADDRESS)]);
+    check(&[
+        ("1987 Main Street, Dover, DE 19901", ADDRESS),
+        ("12 Main Street. Then", "[REDACTED_ADDRESS]. Then"),
+        ("Lindenweg 12\nand", "[REDACTED_ADDRESS]\nand"),
+    ]);
     check_kept(&[
         "In 2024 Wall Street fell",
         "Chapter 3 The Way",
@@ -463,6 +473,27 @@ fn known_secrets_go_in_any_wrapping_and_are_not_shown() {
     assert_eq!(clean("in short: xxääääääääxx"), "in short: xx<REDACTED:secret>xx");
     let shown = format!("{filter:?}");
     assert!(!shown.contains("pepper") && !shown.contains("ä"), "{shown}");
+}
+
+#[test]
+fn variables_are_secret_by_their_names() {
+    let clean = |name: &str| {
+        let filter = PrivacyFilter::new("salt").with_secrets_of([(name, "moss and fir")]);
+        filter.text("chat", "moss and fir", &mut Redactions::default()) != "moss and fir"
+    };
+    for name in [
+        "DB_PASSWORD",
+        "API_KEY",
+        "OPENAI_API_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "app_credentials",
+    ] {
+        assert!(clean(name), "{name}");
+    }
+    for name in ["PATH", "HOME", "LANG", "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELISM", "KEYBOARD", "MONKEY"] {
+        assert!(!clean(name), "{name}");
+    }
 }
 
 #[test]

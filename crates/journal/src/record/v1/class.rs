@@ -247,6 +247,7 @@ enum Promotion<'a> {
     Newest,
     Manual,
     Best(&'a str),
+    AtLeast(&'a str, Number),
 }
 
 impl<'a> Promotion<'a> {
@@ -255,6 +256,7 @@ impl<'a> Promotion<'a> {
             core::Promotion::Newest => Self::Newest,
             core::Promotion::Manual => Self::Manual,
             core::Promotion::Best(metric) => Self::Best(metric.as_str()),
+            core::Promotion::AtLeast(metric, least) => Self::AtLeast(metric.as_str(), Number::of(*least)),
         }
     }
 
@@ -263,6 +265,9 @@ impl<'a> Promotion<'a> {
             Self::Newest => core::Promotion::Newest,
             Self::Manual => core::Promotion::Manual,
             Self::Best(metric) => core::Promotion::Best(core::Metric::new(metric)?),
+            Self::AtLeast(metric, least) => {
+                core::Promotion::AtLeast(core::Metric::new(metric)?, least.restore()?)
+            }
         })
     }
 }

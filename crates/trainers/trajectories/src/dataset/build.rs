@@ -28,9 +28,11 @@ pub fn build<E: std::error::Error + 'static>(
     trajectories: impl IntoIterator<Item = Result<Trajectory, E>>,
 ) -> Result<Record, BuildError<E>> {
     let (whole, hidden) = (Layout::new(root, order.id()), Layout::hidden(root, order.id()));
-    let exists = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => BuildError::Exists { id: order.id().clone() },
-        _ => BuildError::io("make the folder of the dataset")(error),
+    let exists = |error: io::Error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return BuildError::Exists { id: order.id().clone() };
+        }
+        BuildError::io("make the folder of the dataset")(error)
     };
     fs::create_dir_all(root).map_err(BuildError::io("make the folder of all datasets"))?;
     if whole.folder().try_exists().map_err(BuildError::io("look for the dataset"))? {

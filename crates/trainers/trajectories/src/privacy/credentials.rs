@@ -78,7 +78,7 @@ fn assignment() -> String {
         r#"|(?P<bare>[^\s"'`<>,;\\(){}\[\]]+))"#,
     );
     format!(
-        r#"(?i)(?P<name>{NAMES})[0-9]?["'\\]{{0,4}}(?P<sign>\s*(?:=>|:=|==?|:)\s*|\s+(?:is|was)\s*:?\s+){value}"#
+        r#"(?i)(?P<name>{NAMES})[0-9]?["'\\]{{0,4}}(?P<sign>\s*(?:=>|:=|==?|:)\s*|(?:\s+(?:for|of|to|at|on)(?:\s+[^\s=:]+){{1,4}}?)?\s+(?:is|was)\s*:?\s+){value}"#
     )
 }
 
@@ -116,7 +116,7 @@ fn is_secret(name: &str, value: &str) -> bool {
     // there are tokens that are traded, and tokens that are counted
     let is_public =
         name.ends_with("token") && (value.starts_with("0x") || !has_digit(value) || value.len() < 8);
-    let is_count = value.bytes().all(|byte| byte.is_ascii_digit()) && name.ends_with("token");
+    let is_count = name.ends_with("token") && !value.contains(char::is_alphabetic);
     let is_path = name.ends_with("pwd") && value.starts_with('/');
     !is_public && !is_count && !is_path
 }
@@ -180,4 +180,13 @@ pub(super) fn is_secret_by_key(key: &str, value: &str) -> bool {
         Regex::new(&format!("(?i)(?P<name>{NAMES})$")).expect("it is a constant, and tests compile it")
     });
     KEY.captures(key).and_then(|found| found.name("name")).is_some_and(|name| is_secret(name.as_str(), value))
+}
+
+/// Whether a variable of that name holds a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(&format!("(?i)(?:{NAMES}|_key|_pass|_auth|_dsn)s?$"))
+            .expect("it is a constant, and tests compile it")
+    });
+    NAME.is_match(name)
 }

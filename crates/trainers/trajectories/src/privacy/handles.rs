@@ -38,9 +38,13 @@ fn is_code(found: &Found<'_>, part: &Range<usize>, name: &str) -> bool {
 
 /// Whether it has a line for itself, and what can be decorated follows.
 fn is_decorator(text: &str, part: &Range<usize>) -> bool {
-    let before = text[..part.start].rsplit('\n').next().unwrap_or("");
     let after = text[part.end..].trim_start_matches([' ', '\t', '\r']);
-    let Some(next) = after.strip_prefix('\n').filter(|_| before.trim().is_empty()) else { return false };
+    // in this order: a line with a thousand handles is not read a thousand times
+    let Some(next) = after.strip_prefix('\n') else { return false };
+    let before = text[..part.start].rsplit('\n').next().unwrap_or("");
+    if !before.trim().is_empty() {
+        return false;
+    }
     let next = next.trim_start();
     next.starts_with('@') && next[1..].starts_with(char::is_alphabetic) && is_followed_by_code(next)
         || DECORATED

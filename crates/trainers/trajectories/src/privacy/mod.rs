@@ -76,6 +76,27 @@ impl PrivacyFilter {
         self
     }
 
+    /// The same, with the values of those variables whose names say that they are secret, such as `DB_PASSWORD` or
+    /// `API_KEY`. See [`PrivacyFilter::with_secret`].
+    ///
+    /// ```
+    /// use trainyard_trajectories::{PrivacyFilter, Redactions};
+    ///
+    /// let variables = [("SHOP_API_KEY", "fir tree and moss"), ("LANGUAGE", "en_GB.UTF-8")];
+    /// let filter = PrivacyFilter::new("a salt").with_secrets_of(variables);
+    /// let text = filter.text("chat", "fir tree and moss, en_GB.UTF-8", &mut Redactions::default());
+    /// assert_eq!(text, "<REDACTED:secret>, en_GB.UTF-8");
+    /// ```
+    #[must_use]
+    pub fn with_secrets_of<N: AsRef<str>, V: AsRef<str>>(
+        self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let secret = |(name, _): &(N, V)| credentials::is_secret_name(name.as_ref());
+        let secrets = variables.into_iter().filter(secret);
+        secrets.fold(self, |filter, (_, value)| filter.with_secret(value.as_ref()))
+    }
+
     /// The same, with an entity of whom nothing may be written. See [`Trajectory::entities`].
     #[must_use]
     pub fn with_private_entity(mut self, id: impl Into<String>) -> Self {

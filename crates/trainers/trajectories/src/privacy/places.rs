@@ -79,10 +79,10 @@ pub(super) static ADDRESSES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             concat!(
                 r"(?-u:\b)(?P<number>[0-9]{1,5})[A-Za-z]?(?:-[0-9]{1,4})?,?\s+",
                 r"(?P<names>(?:(?:\p{Lu}[\p{L}'’.-]*|[0-9]{1,3}(?:st|nd|rd|th|ST|ND|RD|TH))\s+){1,4})",
-                r"(?:[Ss]treet|STREET|St|ST|[Aa]venue|AVENUE|Ave|AVE|[Rr]oad|ROAD|Rd|RD|[Bb]oulevard|BOULEVARD|Blvd|BLVD",
-                r"|[Ll]ane|LANE|Ln|LN|Drive|DRIVE|Dr|DR|Court|COURT|Ct|CT|Place|PLACE|Pl|PL|Square|SQUARE|Sq|SQ",
-                r"|Terrace|TERRACE|Highway|HIGHWAY|Hwy|HWY|Parkway|PARKWAY|Pkwy|PKWY|Crescent|CRESCENT|Close|CLOSE",
-                r"|Way|WAY)(?-u:\b)\.?",
+                r"(?:(?:[Ss]treet|STREET|[Aa]venue|AVENUE|[Rr]oad|ROAD|[Bb]oulevard|BOULEVARD|[Ll]ane|LANE|Drive|DRIVE",
+                r"|Court|COURT|Place|PLACE|Square|SQUARE|Terrace|TERRACE|Highway|HIGHWAY|Parkway|PARKWAY",
+                r"|Crescent|CRESCENT|Close|CLOSE|Way|WAY)(?-u:\b)",
+                r"|(?:St|ST|Ave|AVE|Rd|RD|Blvd|BLVD|Ln|LN|Dr|DR|Ct|CT|Pl|PL|Sq|SQ|Hwy|HWY|Pkwy|PKWY)(?-u:\b)\.?)",
                 r"(?:,?\s+(?i:apt|apartment|suite|ste|unit|floor|flat|#)\.?\s*#?[A-Za-z0-9-]+)?",
                 r"(?P<tail>,?\s+(?:\p{Lu}[\p{L}'’.-]*,?\s+){0,3}(?:[A-Z]{2},?\s+)?",
                 r"(?:[0-9]{5}(?:-[0-9]{4})?|[A-Z]{1,2}[0-9][A-Z0-9]?\s?[0-9][A-Z]{2})(?-u:\b))?",
@@ -92,7 +92,7 @@ pub(super) static ADDRESSES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         Rule::all(
             Mark::Address,
             concat!(
-                r"\p{Lu}[\p{L}.-]*(?:straße|strasse|str\.|platz|allee|gasse|damm|ufer|weg)\s+[0-9]{1,4}\s?[a-z]?(?-u:\b)",
+                r"\p{Lu}[\p{L}.-]*(?:straße|strasse|str\.|platz|allee|gasse|damm|ufer|weg)\s+[0-9]{1,4}(?: ?[a-z])?(?-u:\b)",
                 r"(?:,?\s+(?:D-|A-|CH-)?[0-9]{4,5}\s+\p{Lu}[\p{L}-]+)?",
             ),
         ),
