@@ -2,6 +2,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use hyper::upgrade::OnUpgrade;
@@ -180,6 +181,14 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether the body is as it was meant: no `content-encoding` says that it is packed. The server unpacks nothing, so
+    /// that nothing small unfolds into something large; a service refuses what is packed.
+    #[must_use]
+    pub fn has_plain_body(&self) -> bool {
+        let identity = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+        self.headers.get_all(CONTENT_ENCODING).iter().all(identity)
+    }
+
     /// The address of the other end of the connection; `None` when there is no connection of ours.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
@@ -202,5 +211,27 @@ impl fmt::Debug for Request {
             .field("peer", &self.peer)
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_plain_unless_a_header_says_otherwise() {
+        let check = |encodings: &[&str], plain: bool| {
+            let request = Request::new(Method::POST, "/");
+            let with = |request: Request, encoding: &&str| request.with_header("content-encoding", encoding);
+            let request = encodings.iter().fold(request, with);
+            assert_eq!(request.has_plain_body(), plain, "{encodings:?}");
+        };
+        check(&[], true);
+        check(&["identity"], true);
+        check(&[" Identity "], true);
+        check(&["gzip"], false);
+        check(&[""], false);
+        check(&["identity", "gzip"], false);
+        check(&["identity, gzip"], false);
     }
 }

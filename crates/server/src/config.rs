@@ -1,20 +1,23 @@
 //! What a service is told.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use trainyard_core::Timestamp;
 use trainyard_cyborgdb::Settings;
+use trainyard_eliza::{Backend, Runtime};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
-use trainyard_runtime::Trainer;
+use trainyard_runtime::{Alarm, Clock, SystemClock, Trainer};
 
-use crate::Contestants;
-use crate::GroupPhotos;
 use crate::disk::Disk;
+use crate::eliza::{ElizaConfig, MakeLearner, Measure};
 use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
+use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos};
 
 /// What a service is told; everything but the folder has a default.
 ///
@@ -35,8 +38,10 @@ pub struct ServiceConfig {
     cyborgdb: Settings,
     memory_mib: u64,
     free_min: u64,
+    clock: Option<OtherClock>,
     mathfi: MathFiConfig,
     heygen: HeyGenConfig,
+    eliza: ElizaConfig,
 }
 
 /// Where the yard keeps its jobs, rules and models.
@@ -60,6 +65,34 @@ pub enum OpenAccess {
     Anywhere,
 }
 
+/// A clock of any sort.
+#[derive(Clone)]
+pub(crate) struct OtherClock(Arc<dyn Clock>);
+
+impl Clock for OtherClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn start_from(&self, last: Timestamp) {
+        self.0.start_from(last);
+    }
+
+    fn until(&self, deadline: Timestamp) -> Option<Duration> {
+        self.0.until(deadline)
+    }
+
+    fn set_alarm(&self, alarm: Alarm) {
+        self.0.set_alarm(alarm);
+    }
+}
+
+impl fmt::Debug for OtherClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OtherClock(..)")
+    }
+}
+
 impl ServiceConfig {
     /// A service that keeps everything in this folder; it is made when it is not there.
     #[must_use]
@@ -74,8 +107,10 @@ impl ServiceConfig {
             cyborgdb: Settings::new(),
             memory_mib: 4_096,
             free_min: 256 << 20,
+            clock: None,
             mathfi: MathFiConfig::new(),
             heygen: HeyGenConfig::new(),
+            eliza: ElizaConfig::new(),
         }
     }
 
@@ -122,6 +157,13 @@ impl ServiceConfig {
     #[must_use]
     pub fn with_free_min(mut self, bytes: u64) -> Self {
         self.free_min = bytes;
+        self
+    }
+
+    /// Goes by another clock, such as one that a test moves. Default: the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(OtherClock(Arc::new(clock)));
         self
     }
 
@@ -191,6 +233,11 @@ impl ServiceConfig {
         Disk::new(&self.data, self.free_min)
     }
 
+    /// What it goes by.
+    pub(crate) fn clock(&self) -> OtherClock {
+        self.clock.clone().unwrap_or_else(|| OtherClock(Arc::new(SystemClock::new())))
+    }
+
     pub(crate) fn mathfi_config(&self) -> &MathFiConfig {
         &self.mathfi
     }
@@ -199,8 +246,18 @@ impl ServiceConfig {
         &self.heygen
     }
 
+    pub(crate) fn eliza_config(&self) -> &ElizaConfig {
+        &self.eliza
+    }
+
+    /// Whether a token has to be made for elizaOS's wire: others can reach it, and nobody has said which.
+    pub(crate) fn needs_eliza_token(&self) -> bool {
+        let is_asked = self.eliza.settings.token().is_some();
+        !is_asked && self.open_access == OpenAccess::Loopback && !self.listen.ip().is_loopback()
+    }
+
     /// Whether anybody could come in whom nobody meant to let in. MathFi's wire asks everybody who they are, and
-    /// HeyGen's for a key, also when nobody has said which.
+    /// HeyGen's for a key, also when nobody has said which; so does elizaOS's where others can reach it.
     pub(crate) fn is_exposed(&self) -> bool {
         let is_asked = self.cyborgdb.root_key().is_some();
         !is_asked && self.open_access == OpenAccess::Loopback && !self.listen.ip().is_loopback()
@@ -414,9 +471,136 @@ impl ServiceConfig {
     }
 }
 
+/// elizaOS.
+impl ServiceConfig {
+    /// How elizaOS's wire behaves. Without a token nobody is asked for one on a loopback address; on another one a
+    /// random one is made for the data folder, see [`Opened::eliza_token`](crate::Opened::eliza_token), unless
+    /// [`OpenAccess::Anywhere`] says otherwise. Where there is a [public URL](ServiceConfig::with_public_url), its host is
+    /// the one that is known, whatever the settings say.
+    #[must_use]
+    pub fn with_eliza(mut self, settings: trainyard_eliza::Settings) -> Self {
+        self.eliza.settings = settings;
+        self
+    }
+
+    /// Whether an agent is attached. Default: [`Runtime::Attached`], for trajectories are kept here.
+    #[must_use]
+    pub fn with_eliza_runtime(mut self, runtime: Runtime) -> Self {
+        self.eliza.runtime = runtime;
+        self
+    }
+
+    /// Runs so many of its trainings at once, at least 1. Default: 1, as the original.
+    #[must_use]
+    pub fn with_eliza_running_max(mut self, trainings: u32) -> Self {
+        self.eliza.running_max = trainings.max(1);
+        self
+    }
+
+    /// Trains for a backend with a program. Default: `mlx` with [`ElizaCommand::mlx_lora`], and nothing else.
+    #[must_use]
+    pub fn with_eliza_command(mut self, backend: Backend, command: ElizaCommand) -> Self {
+        self.eliza.trainers.remove(&backend);
+        self.eliza.commands.insert(backend, command);
+        self
+    }
+
+    /// Trains for a backend with a trainer in this process, which is told what agents did. Jobs that an earlier process
+    /// had begun are trained with it, too.
+    #[must_use]
+    pub fn with_eliza_trainer(
+        mut self,
+        backend: Backend,
+        make: impl Fn(ElizaLessons) -> Arc<dyn Trainer> + Send + Sync + 'static,
+    ) -> Self {
+        self.eliza.commands.remove(&backend);
+        self.eliza.trainers.insert(backend, MakeLearner(Arc::new(make)));
+        self
+    }
+
+    /// How models are measured, such as by a [`ValidateCommand`](crate::ValidateCommand). Default: not at all.
+    #[must_use]
+    pub fn with_eliza_benchmark(mut self, benchmark: impl ElizaBenchmark) -> Self {
+        self.eliza.benchmark = Some(Measure(Arc::new(benchmark)));
+        self
+    }
+
+    /// Takes in the trajectories of a file when it is opened, once for what is in it: an object, an array of such, or
+    /// JSON lines. May be said for several. One that cannot be read keeps the service from being opened.
+    #[must_use]
+    pub fn with_eliza_trajectories(mut self, file: impl Into<PathBuf>) -> Self {
+        self.eliza.files.push(file.into());
+        self
+    }
+
+    /// Keeps so many trajectories; beyond, the oldest that is over goes, and while none is, no more come in. Default:
+    /// 100,000.
+    #[must_use]
+    pub fn with_eliza_trajectories_max(mut self, trajectories: u64) -> Self {
+        self.eliza.bounds.trajectories_max = trajectories;
+        self
+    }
+
+    /// Lets trajectories take so many bytes together, in the same way. Default: 20 GiB.
+    #[must_use]
+    pub fn with_eliza_bytes_max(mut self, bytes: u64) -> Self {
+        self.eliza.bounds.bytes_max = bytes;
+        self
+    }
+
+    /// Keeps so many datasets; beyond, the oldest that no training needs goes, and while there is none, no more are
+    /// built. Default: 1,000.
+    #[must_use]
+    pub fn with_eliza_datasets_max(mut self, datasets: u64) -> Self {
+        self.eliza.datasets_max = datasets;
+        self
+    }
+
+    /// What an adapter is based on in Ollama when neither the request nor its training says. Default:
+    /// `qwen2.5:7b-instruct`, as the original.
+    #[must_use]
+    pub fn with_eliza_base_model(mut self, model: impl Into<String>) -> Self {
+        self.eliza.base_model = model.into();
+        self
+    }
+
+    /// How elizaOS's wire behaves.
+    #[must_use]
+    pub fn eliza(&self) -> &trainyard_eliza::Settings {
+        &self.eliza.settings
+    }
+
+    /// How many of its trainings run at once.
+    #[must_use]
+    pub fn eliza_running_max(&self) -> u32 {
+        self.eliza.running_max
+    }
+
+    /// The program that trains for a backend, if one does.
+    #[must_use]
+    pub fn eliza_command(&self, backend: Backend) -> Option<&ElizaCommand> {
+        self.eliza.commands.get(&backend)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_made_where_others_can_come() {
+        let needs = |listen: &str, config: ServiceConfig| {
+            config.with_listen(listen.parse().unwrap()).needs_eliza_token()
+        };
+        let open = || ServiceConfig::new("data");
+        let token = Secret::new("token").unwrap();
+        assert!(!needs("127.0.0.1:1", open()) && !needs("[::1]:1", open()));
+        assert!(needs("0.0.0.0:1", open()) && needs("10.0.0.1:1", open()));
+        assert!(!needs("10.0.0.1:1", open().with_open_access(OpenAccess::Anywhere)));
+        let asked = open().with_eliza(trainyard_eliza::Settings::new().with_token(token));
+        assert!(!needs("10.0.0.1:1", asked.clone()));
+        assert!(!format!("{asked:?}").contains("\"token\""));
+    }
 
     #[test]
     fn open_access_is_for_loopback_unless_said_otherwise() {

@@ -74,6 +74,15 @@ impl From<NotKept> for trainyard_heygen::Refused {
     }
 }
 
+impl From<NotKept> for trainyard_eliza::Refused {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::Full => Self::Full,
+            NotKept::Failed(error) => Self::Failed(trainyard_eliza::HostError::new(error)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -55,6 +55,9 @@ pub enum OpenError {
     /// What is kept of HeyGen's assets, groups and looks cannot be used.
     #[error("could not open the photos")]
     Photos(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is kept of elizaOS's trajectories and datasets cannot be used.
+    #[error("could not open the trajectories")]
+    Trajectories(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] trainyard_journal::JournalError),
@@ -82,5 +85,9 @@ impl OpenError {
 
     pub(crate) fn album(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Photos(Box::new(error))
+    }
+
+    pub(crate) fn archive(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Trajectories(Box::new(error))
     }
 }

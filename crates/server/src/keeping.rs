@@ -215,5 +215,20 @@ pub(crate) fn submit<L: Ledger>(ledger: &L, yard: &Trainyard, work: L::Work, job
     }
 }
 
+/// Jobs of these subjects that were cut short so often that the yard holds them. What somebody else holds is none of them.
+pub(crate) fn stuck(yard: &Trainyard, is_ours: impl Fn(&Subject) -> bool) -> Vec<JobId> {
+    let is_stuck = |job: &Job| match &job.phase {
+        Phase::Waiting(waiting) => {
+            let is_cut_short = |held: &Reason| held.as_str().starts_with(CORE_WORDS);
+            waiting.held.as_ref().is_some_and(is_cut_short) && is_ours(&job.subject)
+        }
+        Phase::Running(_) | Phase::Finished(_) => false,
+    };
+    yard.read(|yard| yard.jobs().filter(|job| is_stuck(job)).map(|job| job.id).collect())
+}
+
+/// How the yard begins to say why it holds such a job. It says it nowhere else.
+const CORE_WORDS: &str = "interrupted ";
+
 /// How often it is looked whether something must be tried again.
 const EVERY: Duration = Duration::from_secs(2);

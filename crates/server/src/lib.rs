@@ -4,7 +4,8 @@
 //! indexes: [`trainyard_cyborgdb`] speaks, and [`trainyard_ivf`] stores, searches and trains. Under `/api` it serves
 //! MathFi's over real tables: [`trainyard_mathfi`] speaks, and the algorithms of [`trainyard_tabular`] compete. Under
 //! `/v2` and `/v1/asset` it serves HeyGen's over real photos: [`trainyard_heygen`] speaks, and [`trainyard_portrait`]
-//! trains a model for each group. One [yard](trainyard_runtime::Trainyard) says which training runs when. All of it is
+//! trains a model for each group. Under `/api/training` and `/ws` it serves elizaOS's over the trajectories of agents:
+//! [`trainyard_eliza`] speaks, and programs in any language train. One [yard](trainyard_runtime::Trainyard) says which training runs when. All of it is
 //! durable: a process that is killed in the middle of a training goes on with it when it is started again.
 //!
 //! ```
@@ -44,6 +45,12 @@
 //! | `heygen/api.key` | the key that clients show, when none is configured |
 //! | `heygen/incoming/` | files on their way in; cleared at every start |
 //! | `heygen/assets/` | images, a file `<uuid>.png` or `<uuid>.jpg` per asset |
+//! | `eliza/catalog.sqlite` | trajectories, which datasets there are, and what is known of runs and models |
+//! | `eliza/api.token` | the token that clients show, when others can reach the service and none is configured |
+//! | `eliza/datasets/` | datasets, a folder each |
+//! | `eliza/salt.key` | what people's names are hidden with in datasets |
+//! | `eliza/logs/` | the last lines of each training, a file `<job>.log` |
+//! | `eliza/processes/` | which programs are at work |
 
 mod config;
 mod cyborgdb;
@@ -68,6 +75,10 @@ mod terminal;
 mod watch;
 
 pub use crate::config::{JournalChoice, OpenAccess, ServiceConfig};
+pub use crate::eliza::{
+    BadElizaCommand, ElizaBenchmark, ElizaCommand, ElizaFigures, ElizaLesson, ElizaLessons, ElizaModel,
+    Presence, ValidateCommand,
+};
 pub use crate::ending::Ending;
 pub use crate::error::OpenError;
 pub use crate::greeting::Greeting;

@@ -35,6 +35,8 @@ pub(crate) enum What {
     Portrait { quality: Option<Score> },
     /// Of a photo: it can be trained on, or cannot.
     Look(Outcome),
+    /// Of an agent: it is trained.
+    Agent,
     /// Of any: it was cut short.
     GoesOnLater(String),
 }
@@ -66,6 +68,7 @@ impl News {
             | What::Prediction(_)
             | What::Portrait { .. }
             | What::Look(_)
+            | What::Agent
             | What::GoesOnLater(_) => false,
         }
     }
@@ -121,6 +124,7 @@ impl fmt::Display for News {
             }
             What::Look(Outcome::Completed { .. }) => write!(f, "the photo {name:?} can be trained on"),
             What::Look(outcome) => write!(f, "the photo {name:?} cannot be trained on: {outcome}"),
+            What::Agent => write!(f, "trained an agent on {name:?}"),
             What::GoesOnLater(reason) => write!(f, "training {name:?} goes on later: {reason}"),
         }
     }

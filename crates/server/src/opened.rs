@@ -31,6 +31,12 @@ pub struct Opened {
     /// [told](crate::Service::heygen_key_told). Not in the text that this makes: show it to whoever may come in. It
     /// lies in `heygen/api.key` in the data folder.
     pub heygen_key: Option<Secret>,
+    /// The token that was made for elizaOS's wire, since others can reach it and none is configured, until it was
+    /// [told](crate::Service::eliza_token_told). Not in the text that this makes: show it to whoever may come in. It lies
+    /// in `eliza/api.token` in the data folder.
+    pub eliza_token: Option<Secret>,
+    /// Programs that were left running for trainings that nobody knows any more, and were ended.
+    pub orphans: usize,
 }
 
 /// What was left behind when a service was shut down.
@@ -59,6 +65,9 @@ impl fmt::Display for Opened {
         }
         if self.looks_resumed > 0 {
             write!(f, "\n{} photos are put in line again", self.looks_resumed)?;
+        }
+        if self.orphans > 0 {
+            write!(f, "\n{} programs of forgotten trainings were ended", self.orphans)?;
         }
         Ok(())
     }

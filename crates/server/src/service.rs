@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use trainyard_core::{Class, QueueSettings, Resources};
 use trainyard_cyborgdb::Resynced;
+use trainyard_eliza::Backend;
 use trainyard_http::{Mounts, RunningServer, Server, ServerConfig};
 use trainyard_journal::MemoryJournal;
-use trainyard_runtime::{Builder, ShutdownReport, Trainyard};
+use trainyard_process::Processes;
+use trainyard_runtime::{Builder, Clock, ShutdownReport, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
 use crate::cyborgdb::{self, IndexTrainer, Shelf, ShelfError};
+use crate::eliza::{self, Archive, MADE_TOKEN};
 use crate::heygen::{self, Album, MADE_KEY};
 use crate::lock::FolderLock;
 use crate::mathfi::{self, Books};
@@ -35,18 +38,20 @@ pub struct Service {
     asks_for_key: bool,
     users: Vec<String>,
     heygen_placeholder: String,
+    eliza_placeholder: Option<String>,
     lock: FolderLock,
 }
 
 /// The listener. Dropped, it stops abruptly; nobody is served any more when that returns.
 struct Door(Option<RunningServer>);
 
-/// The yard, the indexes, the datasets and the photos. Dropped, it stops them and waits for nothing.
+/// The yard, the indexes, the datasets, the photos and the trajectories. Dropped, it stops them and waits for nothing.
 struct House {
     yard: Trainyard,
     shelf: Arc<Shelf>,
     books: Arc<Books>,
     album: Arc<Album>,
+    archive: Arc<Archive>,
 }
 
 /// What the house has let callers into.
@@ -56,6 +61,7 @@ struct Serves {
     indexes: Resynced,
     resumed: usize,
     looks_resumed: usize,
+    orphans: usize,
 }
 
 /// So many trainings may wait; each is durable, also when whoever asked for it has hung up.
@@ -81,16 +87,30 @@ impl Service {
         let opened = Books::open(&data.join("mathfi"), config.mathfi_config(), memory_mib, disk.clone());
         let (books, first_user) = opened.map_err(OpenError::books)?;
         let books = Arc::new(books);
-        let opened = Album::open(&data.join("heygen"), config.heygen_config(), memory_mib, disk);
+        let opened = Album::open(&data.join("heygen"), config.heygen_config(), memory_mib, disk.clone());
         let (album, heygen_key) = opened.map_err(OpenError::album)?;
         let album = Arc::new(album);
+        let clock = config.clock();
+        let opened = Archive::open(
+            &data.join("eliza"),
+            config.eliza_config(),
+            config.needs_eliza_token(),
+            disk,
+            clock.now(),
+        );
+        let (archive, eliza_token) = opened.map_err(OpenError::archive)?;
+        let archive = Arc::new(archive);
         let settings = config.cyborgdb();
         let class = settings.class();
 
-        let builder =
-            Trainyard::builder(data).trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
+        let builder = Trainyard::builder(data)
+            .clock(clock)
+            .trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
         let builder = mathfi::trainers(builder, &books, config.mathfi_config());
-        let builder = capacity(heygen::trainers(builder, &album, config.heygen_config()), &config);
+        let builder = heygen::trainers(builder, &album, config.heygen_config());
+        let (builder, processes) =
+            eliza::trainers(builder, &archive, &data.join("eliza"), config.eliza_config())?;
+        let builder = capacity(builder, &config);
         let (builder, journal) = match config.journal() {
             JournalChoice::Sqlite => {
                 let (journal, opened) = SqliteJournal::open(data.join("yard.sqlite"), &SqliteOptions::new())?;
@@ -104,23 +124,26 @@ impl Service {
         let queues = mathfi::queues(&books, config.mathfi_config(), WAITING_MAX);
         let portraits = heygen::queues(&album, config.heygen_config(), WAITING_MAX);
         let indexes = [(class.queue.clone(), one_at_a_time)];
-        for (queue, settings) in queues.into_iter().chain(portraits).chain(indexes) {
+        let agents = eliza::queues(config.eliza_config(), WAITING_MAX);
+        for (queue, settings) in queues.into_iter().chain(portraits).chain(agents).chain(indexes) {
             yard.configure_queue(queue, settings).wait()?;
         }
         let retentions = mathfi::retentions(&books, config.mathfi_config()).into_iter();
-        for (queue, retention) in retentions.chain([heygen::retention(&album)]) {
+        let agents = eliza::retentions(config.eliza_config());
+        for (queue, retention) in retentions.chain([heygen::retention(&album)]).chain(agents) {
             yard.set_retention(queue, retention).wait()?;
         }
 
-        let house = House { yard, shelf, books, album };
-        let Serves { server, helpers, indexes, resumed, looks_resumed } = match house.serve(&config) {
-            Ok(serves) => serves,
-            Err(error) => {
-                // So that the folder can be opened again when this returns.
-                house.stop(Duration::ZERO);
-                return Err(error);
-            }
-        };
+        let house = House { yard, shelf, books, album, archive };
+        let Serves { server, helpers, indexes, resumed, looks_resumed, orphans } =
+            match house.serve(&config, &processes) {
+                Ok(serves) => serves,
+                Err(error) => {
+                    // So that the folder can be opened again when this returns.
+                    house.stop(Duration::ZERO);
+                    return Err(error);
+                }
+            };
         let local_addr = server.local_addr();
         let service = Self {
             url: config.url_at(local_addr),
@@ -130,6 +153,10 @@ impl Service {
             heygen_placeholder: match house.album.made_key {
                 Some(_) => format!("$(cat '{}')", data.join("heygen").join(MADE_KEY).display()),
                 None => "$HEYGEN_KEY".to_owned(),
+            },
+            eliza_placeholder: match house.archive.made_token {
+                Some(_) => Some(format!("$(cat '{}')", data.join("eliza").join(MADE_TOKEN).display())),
+                None => config.eliza().token().map(|_| "$ELIZA_TOKEN".to_owned()),
             },
             door: Door(Some(server)),
             house,
@@ -146,6 +173,8 @@ impl Service {
             looks_resumed,
             first_user,
             heygen_key,
+            eliza_token,
+            orphans,
         };
         Ok((service, opened))
     }
@@ -187,6 +216,14 @@ impl Service {
         self.house.album.catalog.tell_key(true).map_err(OpenError::album)
     }
 
+    /// Says that [`Opened::eliza_token`] was shown to whoever may come in. Until then each open hands it out.
+    ///
+    /// # Errors
+    /// [`OpenError::Trajectories`] when that cannot be noted: then the next open hands it out again.
+    pub fn eliza_token_told(&self) -> Result<(), OpenError> {
+        self.house.archive.catalog.tell_token(true).map_err(OpenError::archive)
+    }
+
     /// The address that is listened on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -216,6 +253,7 @@ impl Service {
             placeholder,
             users: self.users.clone(),
             heygen_placeholder: self.heygen_placeholder.clone(),
+            eliza_placeholder: self.eliza_placeholder.clone(),
         }
     }
 
@@ -248,23 +286,27 @@ impl Drop for Door {
 
 impl House {
     /// Makes the yard agree with what there is, and lets callers in.
-    fn serve(&self, config: &ServiceConfig) -> Result<Serves, OpenError> {
-        let Self { yard, shelf, books, album } = self;
+    fn serve(&self, config: &ServiceConfig, processes: &Processes) -> Result<Serves, OpenError> {
+        let Self { yard, shelf, books, album, archive } = self;
         let (indexes_mount, adopting, indexes) = cyborgdb::serve(shelf, yard, config.cyborgdb())?;
         let contests: mathfi::Serving =
             mathfi::serve(books, yard, config.mathfi_config(), config.public_url())?;
         let portraits: heygen::Serving =
             heygen::serve(album, yard, config.heygen_config(), config.public_url())?;
-        let mut mounts = contests.mounts.into_iter().chain(portraits.mounts).chain([indexes_mount]);
+        let agents: eliza::Serving =
+            eliza::serve(archive, yard, config.eliza_config(), config.public_url(), processes)?;
+        let mounts = contests.mounts.into_iter().chain(portraits.mounts).chain(agents.mounts);
+        let mut mounts = mounts.chain([indexes_mount]);
         let mounts = mounts.try_fold(Mounts::new(), Mounts::with);
         let mounts = mounts.expect("each prefix is there once");
         let server = Server::start(ServerConfig::new(config.listen()), mounts)?;
         let url = config.url_at(server.local_addr());
         contests.adapter.listen_at(&url);
         portraits.adapter.listen_at(&url);
-        let helpers = vec![adopting, contests.keeping, portraits.keeping];
+        let mut helpers = vec![adopting, contests.keeping, portraits.keeping];
+        helpers.extend(agents.helpers);
         let (resumed, looks_resumed) = (contests.resumed, portraits.resumed);
-        Ok(Serves { server, helpers, indexes, resumed, looks_resumed })
+        Ok(Serves { server, helpers, indexes, resumed, looks_resumed, orphans: agents.orphans })
     }
 
     /// Tells everybody to stop, and waits until the journal is closed; `None` when it was already.
@@ -299,8 +341,10 @@ fn capacity(builder: Builder, config: &ServiceConfig) -> Builder {
     let contests = slots(mathfi.settings.class()).saturating_mul(u64::from(mathfi.running_max));
     let heygen = config.heygen_config();
     let portraits = slots(heygen.settings.class()).saturating_mul(u64::from(heygen.running_max));
+    let eliza = config.eliza_config();
+    let agents = slots(eliza.settings.class(Backend::Native)).saturating_mul(u64::from(eliza.running_max));
     let beside = u64::from(mathfi::BESIDE_MAX) + u64::from(heygen::BESIDE_MAX);
-    let slots = slots(config.cyborgdb().class()) + contests + portraits + beside;
+    let slots = slots(config.cyborgdb().class()) + contests + portraits + agents + beside;
     let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let all = usize::try_from(slots).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
     builder

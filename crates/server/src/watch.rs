@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trainyard_core::port::Change;
 use trainyard_core::{Event, Fact, Job, JobId, Metric, ModelId, Outcome, Score};
 use trainyard_cyborgdb::{N_LISTS, TrainParameters};
+use trainyard_eliza::Task;
 use trainyard_heygen::{GroupId, LookId};
 use trainyard_mathfi::DatasetId;
 use trainyard_runtime::{Subscription, Trainyard};
@@ -27,11 +28,17 @@ pub struct Watch {
 
 /// What a job is about.
 enum About {
-    Index { name: String },
+    Index {
+        name: String,
+    },
     Contest(DatasetId),
     Work(Work),
     Portrait(GroupId),
     Look(LookId),
+    /// A dataset of elizaOS's, or a task.
+    Agent {
+        name: String,
+    },
 }
 
 impl Watch {
@@ -46,7 +53,7 @@ impl Watch {
         }
         if let Event::Interrupted { job, reason, .. } | Event::Retried { job, reason, .. } = &fact.event {
             let name = match self.about(*job) {
-                About::Index { name } => name,
+                About::Index { name } | About::Agent { name } => name,
                 About::Contest(id) => self.dataset(id),
                 About::Work(work) => self.name(work),
                 About::Portrait(id) => self.group(id),
@@ -101,6 +108,18 @@ impl Watch {
                 News::new(self.group(id), what)
             }
             About::Look(id) => News::new(self.look(id), What::Look(outcome.clone())),
+            About::Agent { name } => {
+                let what = match outcome {
+                    Outcome::Completed { model: Some(_) } => What::Agent,
+                    Outcome::Completed { model: None } => What::NothingToDo,
+                    Outcome::TimedOut(_)
+                    | Outcome::Stalled
+                    | Outcome::Cancelled { .. }
+                    | Outcome::Failed { .. }
+                    | Outcome::Superseded => What::Ended(outcome.clone()),
+                };
+                News::new(name, what)
+            }
         }
     }
 
@@ -120,6 +139,12 @@ impl Watch {
         }
         if let Some(Check(look)) = Check::of(&subject) {
             return About::Look(look);
+        }
+        if let Some(dataset) = trainyard_eliza::DatasetId::of(&subject) {
+            return About::Agent { name: dataset.to_string() };
+        }
+        if let Some(task) = Task::of(&subject) {
+            return About::Agent { name: task.to_string() };
         }
         let parameters = TrainParameters::from_bytes(parameters.as_bytes());
         let name = parameters.map_or_else(|_| subject.to_string(), |parameters| parameters.index_name);
@@ -180,7 +205,9 @@ impl Iterator for Watch {
             let news = match self.changes.next_blocking()? {
                 Change::Happened { fact, .. } => self.news(&fact),
                 Change::Progressed { job, progress } => match self.about(job) {
-                    About::Index { name } => Some(News::new(name, What::Stands(progress))),
+                    About::Index { name } | About::Agent { name } => {
+                        Some(News::new(name, What::Stands(progress)))
+                    }
                     // Of these, what is durable is told.
                     About::Contest(_) | About::Work(_) | About::Look(_) => None,
                     About::Portrait(id) => Some(News::new(self.group(id), What::Stands(progress))),

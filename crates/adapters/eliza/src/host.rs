@@ -76,11 +76,12 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`] when that cannot be found out.
     fn dataset(&self, id: &DatasetId) -> Result<Option<Dataset>, HostError>;
 
-    /// What is known of a job's run beside what the yard knows; [`RunNotes::default`] when nothing is.
+    /// What is known of a job's run beside what the yard knows; [`RunNotes::default`] when nothing is. Of its log the
+    /// last so many lines are wanted; with 0, as most of a list is read, it need not be opened.
     ///
     /// # Errors
     /// [`HostError`] when it cannot be read.
-    fn run(&self, job: JobId) -> Result<RunNotes, HostError>;
+    fn run(&self, job: JobId, log_lines_max: usize) -> Result<RunNotes, HostError>;
 
     /// What is known of a model beside what the yard knows.
     ///
@@ -465,7 +466,7 @@ pub struct Dataset {
 /// What is known of a run beside what the yard knows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunNotes {
-    /// The last lines of its log, oldest first; at most 600 are shown.
+    /// The last lines of its log, oldest first. What is beyond those that were wanted is not shown.
     pub log: Vec<String>,
     /// What it did last.
     pub phase: Option<String>,

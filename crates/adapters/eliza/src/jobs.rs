@@ -11,7 +11,7 @@ use trainyard_http::{Request, Response};
 use uuid::Uuid;
 
 use crate::fault::Fault;
-use crate::host::{Backend, DatasetId, Host, HostError, ModelNotes, RunNotes, Runtime, Task};
+use crate::host::{Backend, DatasetId, Host, ModelNotes, RunNotes, Runtime, Task};
 use crate::map;
 use crate::marks::Mark;
 use crate::parameters::{Source, TrainParameters};
@@ -102,16 +102,21 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
-    fn of(yard: &Yard, now: Timestamp, job: &Job) -> Self {
+    fn of(yard: &Yard, job: &Job) -> Self {
         let model = match job.outcome() {
             Some(Outcome::Completed { model: Some(model) }) => yard.model(*model).cloned(),
             Some(_) | None => None,
         };
-        let blockers = match &job.phase {
-            Phase::Waiting(_) => yard.explain(now, job.id).unwrap_or_default(),
+        Self { job: job.clone(), model, blockers: Vec::new() }
+    }
+
+    /// The same, with what holds it back while it waits.
+    fn explained(self, yard: &Yard, now: Timestamp) -> Self {
+        let blockers = match &self.job.phase {
+            Phase::Waiting(_) => yard.explain(now, self.job.id).unwrap_or_default(),
             Phase::Running(_) | Phase::Finished(_) => Vec::new(),
         };
-        Self { job: job.clone(), model, blockers }
+        Self { blockers, ..self }
     }
 
     /// When it began, and when it was over.
@@ -187,17 +192,29 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let (now, mut found) = (self.handle.now(), None);
         self.handle.read(&mut |yard| {
             let job = yard.job(id).filter(|job| map::is_ours(&job.subject));
-            found = job.map(|job| Sight::of(yard, now, job));
+            found = job.map(|job| Sight::of(yard, job).explained(yard, now));
         });
         found.ok_or_else(map::no_job)
     }
 
-    /// The newest jobs of ours that are wanted, newest first.
+    /// The newest jobs of ours that are wanted, newest first. Of the waiting ones only the newest are explained.
     pub(crate) fn sights(&self, max: usize, wanted: impl Fn(&Job) -> bool) -> Vec<Sight> {
+        /// The yard counts those ahead of each, and decides nothing meanwhile: a long line is not counted for all of it.
+        const EXPLAINED_MAX: usize = 50;
         let (now, mut found) = (self.handle.now(), Vec::new());
         self.handle.read(&mut |yard| {
             let ours = yard.jobs().rev().filter(|job| map::is_ours(&job.subject) && wanted(job));
-            found = ours.take(max).map(|job| Sight::of(yard, now, job)).collect();
+            let mut unexplained = EXPLAINED_MAX;
+            let sight = |job: &Job| {
+                let sight = Sight::of(yard, job);
+                let is_waiting = matches!(job.phase, Phase::Waiting(_));
+                if !is_waiting || unexplained == 0 {
+                    return sight;
+                }
+                unexplained -= 1;
+                sight.explained(yard, now)
+            };
+            found = ours.take(max).map(sight).collect();
         });
         found
     }
@@ -208,13 +225,13 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 
     fn job_record(&self, sight: Sight, log_lines_max: usize) -> Result<JobRecord, Fault> {
         let mark = self.marks.raise(sight.job.id, self.handle.progress(sight.job.id).as_ref());
-        let read = |read: Result<RunNotes, HostError>| read.map_err(|error| map::broken(&error));
-        let notes = read(self.host.run(sight.job.id))?;
+        let log_lines_max = log_lines_max.min(self.limits().log_lines);
+        let notes = self.host.run(sight.job.id, log_lines_max).map_err(|error| map::broken(&error))?;
         let model = match &sight.model {
             Some(model) => Some(self.host.model(model).map_err(|error| map::broken(&error))?),
             None => None,
         };
-        Ok(record(sight, mark, notes, model, log_lines_max.min(self.limits().log_lines)))
+        Ok(record(sight, mark, notes, model, log_lines_max))
     }
 }
 

@@ -9,6 +9,7 @@ use trainyard_http::{Request, Response, StatusCode};
 
 use crate::events::{Event, EventKind};
 use crate::fault::Fault;
+use crate::follow;
 use crate::host::{Backend, DatasetId, Host, Import, Imported, ModelNotes, Task};
 use crate::jobs::id_of;
 use crate::map;
@@ -60,8 +61,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         });
         let (name, activated) = activated.await?;
         activated.await.map_err(|error| map::unanswered(&error))?;
-        let message = format!("Activated model {name}");
-        self.edge.events.publish(Event::new(EventKind::ModelActivated, message).with_model(id));
+        self.edge.events.publish(follow::activated(id, &name));
         Ok(ok(&Activated {
             ok: true,
             active_model: name.clone(),
@@ -141,6 +141,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         found.ok_or_else(map::no_model)
     }
 
+    /// What a model of ours is called, if it is the one of its registry.
+    pub(crate) fn active_name(&self, id: ModelId) -> Option<String> {
+        let sight = self.sight_of(id).ok().filter(|sight| sight.is_active)?;
+        // A host that fails has said so in the log; the model is the active one all the same.
+        let notes = self.host.model(&sight.model).map_err(|error| map::broken(&error));
+        Some(notes.map_or_else(|_| id.to_string(), |notes| notes.name))
+    }
+
     /// Models of a task, or of a dataset whose class names no registry, are in one of their own.
     fn is_ours(&self, registry: &Registry) -> bool {
         let subject = Subject::new(registry.as_str());
@@ -150,7 +158,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     fn model_record(&self, sight: &ModelSight) -> Result<ModelRecord, Fault> {
         let model = &sight.model;
         let notes = self.host.model(model).map_err(|error| map::broken(&error))?;
-        let run = self.host.run(model.job).map_err(|error| map::broken(&error))?;
+        let run = self.host.run(model.job, 0).map_err(|error| map::broken(&error))?;
         let ollama = notes.imported.as_ref().map(|imported| imported.name.clone());
         Ok(ModelRecord {
             id: model.id.to_string(),

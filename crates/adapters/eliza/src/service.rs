@@ -36,6 +36,10 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) imports: Errands<ModelId>,
     pub(crate) benchmarks: Errands<ModelId>,
     pub(crate) streams: StreamSeats,
+    /// Bodies with trajectories that are here, or on their way.
+    pub(crate) ingests: Seats,
+    /// Whose trajectories are taken in: the others wait without a thread.
+    pub(crate) ingesting: Seats,
     turns: Mutex<()>,
     builds: Mutex<()>,
     pub(crate) host: Arc<S>,
@@ -63,6 +67,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 imports: Errands::new(&errands),
                 benchmarks: Errands::new(&errands),
                 streams: StreamSeats::new(&settings),
+                ingests: Seats::new(settings.limits().ingests),
+                ingesting: Seats::new(1),
                 turns: Mutex::default(),
                 builds: Mutex::default(),
                 settings,
@@ -262,13 +268,10 @@ pub(crate) fn created(value: &impl Serialize) -> Response {
     Response::json(StatusCode::CREATED, value)
 }
 
-/// Bodies are taken as they are: nothing is unpacked, so nothing small unfolds into something large.
+/// Bodies are taken as they are.
 pub(crate) fn plain(request: &Request) -> Result<(), Fault> {
-    let Some(encoding) = request.headers().get("content-encoding") else {
+    if request.has_plain_body() {
         return Ok(());
-    };
-    match encoding.to_str() {
-        Ok(encoding) if encoding.trim().eq_ignore_ascii_case("identity") => Ok(()),
-        Ok(_) | Err(_) => Err(Fault::bad("Send the request body without a content encoding")),
     }
+    Err(Fault::bad("Send the request body without a content encoding"))
 }

@@ -55,6 +55,9 @@ pub struct Limits {
     /// The longest body with trajectories, in bytes, also for the body limit at `/api/training/trajectories`. Default:
     /// 16 MiB.
     pub ingest_bytes: usize,
+    /// How many bodies with trajectories may come in at once, 1 to a million; more are answered with 503, before they are
+    /// read. Default: 16.
+    pub ingests: usize,
     /// How many jobs a list shows, the newest. Default: 500.
     pub jobs_listed: usize,
     /// How many models a list shows, the newest. Default: 500.
@@ -264,6 +267,7 @@ impl Default for Limits {
         Self {
             json_bytes: 1 << 20,
             ingest_bytes: 16 << 20,
+            ingests: 16,
             jobs_listed: 500,
             models_listed: 500,
             log_lines: 600,
@@ -345,14 +349,32 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_or_a_name_that_was_told() {
-        let settings = Settings::new().with_hosts(["Trainyard"]);
-        for host in
-            ["localhost", "localhost:31337", "127.0.0.1:1", "192.168.1.7", "[fe80::1]:80", "TRAINYARD:9"]
-        {
+        let settings = Settings::new().with_hosts(["Trainyard", "train.example.com"]);
+        for host in [
+            "localhost",
+            "localhost:31337",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "192.168.1.7",
+            "[::1]",
+            "[::1]:31337",
+            "[fe80::1]:80",
+            "TRAINYARD:9",
+            "train.example.com",
+            "train.example.com:8443",
+        ] {
             assert!(settings.knows_host(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example", "trainyard.x"]
-        {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "trainyard.x",
+            "example.com",
+            "train.example.com@evil.example",
+            "evil.example:train.example.com",
+        ] {
             assert!(!settings.knows_host(host), "{host}");
         }
     }

@@ -53,9 +53,13 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
 
     pub(crate) async fn take_in(&self, request: Request) -> Result<Response, Fault> {
         plain(&request)?;
+        let seat = self.edge.ingests.try_take();
+        let seat = seat.ok_or_else(|| Fault::later("Too many trajectories come in at once"))?;
         let bytes = request.into_body().collect(self.edge.limits().ingest_bytes).await?;
+        let turn = self.edge.ingesting.take().await;
         let (ingested, told) = self
             .work(move |edge| {
+                let _held = (seat, turn);
                 edge.is_going()?;
                 edge.ingest(&bytes).map_err(|refused| map::refused(&refused))
             })

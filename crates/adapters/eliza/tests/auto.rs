@@ -5,14 +5,12 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{Bench, MemoryHost, Yardmaster};
+use support::{Bench, Following, MemoryHost, Yardmaster, drain};
 use trainyard_core::port::Handle;
 use trainyard_core::{Job, JobId, Outcome, Promotion, Timestamp};
 use trainyard_eliza::{Backend, Settings, Source, Task, TrainParameters};
@@ -154,7 +152,7 @@ fn without_a_task_the_fullest_one_is_run() {
 #[test]
 fn a_run_that_ends_after_its_cooldown_is_followed_by_the_next() {
     let bench = Bench::new();
-    let mut follow: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(bench.service.follow());
+    let mut follow: Following = Box::pin(bench.service.follow());
     configure(&bench, &json!({ "threshold": 2, "cooldownHours": 1 }));
     bench.bring(0, 2, "response").made();
     bench.bring(2, 2, "response").made();
@@ -167,12 +165,6 @@ fn a_run_that_ends_after_its_cooldown_is_followed_by_the_next() {
     drain(&mut follow);
     bench.yard.pass(1_000 * HOUR);
     assert_eq!(runs(&bench, "response").len(), 2, "once for one count");
-}
-
-/// Hears all that there is.
-fn drain(follow: &mut Pin<Box<dyn Future<Output = ()> + Send>>) {
-    let mut cx = Context::from_waker(Waker::noop());
-    assert_eq!(follow.as_mut().poll(&mut cx), Poll::Pending);
 }
 
 #[derive(Debug, Clone)]
@@ -259,7 +251,7 @@ impl Naive {
 
 struct Play {
     bench: Bench,
-    follow: Pin<Box<dyn Future<Output = ()> + Send>>,
+    follow: Following,
     naive: Naive,
     /// How many trajectories there are.
     sent: usize,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{Bench, MemoryHost, Told, Yardmaster};
 use trainyard_core::port::Handle;
 use trainyard_core::{Class, Command, Kind, Progress, QueueName, Subject, Submission, Switch};
-use trainyard_eliza::{Build, Limits, RunNotes, Settings};
+use trainyard_eliza::{Backend, Build, DatasetId, Limits, RunNotes, Settings, Source, TrainParameters};
 use trainyard_http::{Method, Mounts, Request, Server, ServerConfig, Service, block_on};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -66,6 +66,39 @@ fn without_a_dataset_the_newest_is_trained_on_and_without_any_one_is_built() {
 }
 
 #[test]
+fn every_backend_is_told_what_was_asked_for() {
+    let bench = Bench::new();
+    let dataset = bench.build();
+    bench.build();
+    for (number, backend) in Backend::ALL.into_iter().enumerate() {
+        let body = json!({
+            "datasetId": dataset, "maxTrajectories": 2, "backend": backend.as_str(), "model": "eliza-1-2b",
+            "iterations": 3, "batchSize": 4, "learningRate": 0.5,
+        });
+        let told = bench.start(&body);
+        assert_eq!(told["status"], if number == 0 { "running" } else { "queued" }, "{backend}");
+        assert_eq!(told["options"], body);
+        let job = bench.yard.newest();
+        assert_eq!(job.class.kind.as_str(), format!("eliza/{backend}"));
+        let source = Source::Dataset(DatasetId::new(&*dataset).unwrap());
+        // Also of a dataset that was named, no more is used than was asked for.
+        let expected = TrainParameters {
+            model: Some("eliza-1-2b".to_owned()),
+            trajectories_max: Some(2),
+            iterations: Some(3),
+            batch_size: Some(4),
+            learning_rate: Some(0.5),
+            ..TrainParameters::new(source, backend)
+        };
+        assert_eq!(TrainParameters::from_bytes(job.parameters.as_bytes()).unwrap(), expected);
+    }
+    for job in bench.yard.jobs() {
+        let told = bench.post(&format!("/jobs/{}/cancel", job.id), &json!({})).data();
+        assert_eq!(told["job"]["status"], "cancelled");
+    }
+}
+
+#[test]
 fn a_second_start_waits_for_the_first() {
     let bench = Bench::new();
     bench.build();
@@ -107,13 +140,35 @@ fn lists_are_bounded() {
         let log = (1..=10).map(|line| format!("line {line}")).collect();
         bench.host.note(bench.yard.newest().id, RunNotes { log, ..RunNotes::default() });
     }
+    bench.host.lines_wanted();
     assert_eq!(bench.get("/models").data()["models"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.host.lines_wanted(), [0, 0], "no log is read for a list of models");
     let jobs = bench.get("/jobs").data()["jobs"].clone();
     let logs: Vec<&Value> = jobs.as_array().unwrap().iter().map(|job| &job["logs"]).collect();
     let newest = json!(["line 7", "line 8", "line 9", "line 10"]);
     assert_eq!(logs, [&newest, &json!(["line 9", "line 10"]), &json!([])]);
+    assert_eq!(bench.host.lines_wanted(), [4, 2, 0], "no more is read than is shown");
     assert_eq!(bench.job(&jobs[2]["id"])["logs"], newest, "one alone has all that is shown");
     assert_eq!(bench.get("/status").data()["completedJobs"], 5);
+}
+
+/// Each takes a count of those ahead.
+#[test]
+fn a_list_explains_the_newest_waiting_jobs() {
+    let bench = Bench::new();
+    bench.build();
+    let first = bench.start(&json!({}));
+    for _ in 0..60 {
+        bench.start(&json!({}));
+    }
+    let jobs = bench.get("/jobs").data()["jobs"].clone();
+    let jobs = jobs.as_array().unwrap();
+    let is_explained = |job: &&Value| !job["waitingFor"].as_array().unwrap().is_empty();
+    assert_eq!(jobs.iter().take(50).filter(is_explained).count(), 50);
+    assert_eq!(jobs.iter().filter(is_explained).count(), 50);
+    let oldest = &jobs[59];
+    assert_eq!((&oldest["status"], &jobs[60]["id"]), (&json!("queued"), &first["id"]));
+    assert!(is_explained(&&bench.job(&oldest["id"])), "one alone is");
 }
 
 #[test]
@@ -350,6 +405,37 @@ fn so_many_imports_and_benchmarks_are_done_at_once() {
         call("import-ollama").await.says(503, "SERVICE_UNAVAILABLE", words);
         bench.host.workshop.hold(false);
     });
+}
+
+/// Bodies with trajectories are large: so many are here at once, one is taken in at a time, and nobody else waits for it.
+#[test]
+fn so_many_bring_trajectories_at_once() {
+    let limits = Limits { ingests: 2, ..Limits::default() };
+    let bench = Arc::new(Bench::with(Settings::new().with_limits(limits)));
+    bench.host.gate.hold(true);
+    let bring = |id: &'static str| {
+        let bench = Arc::clone(&bench);
+        std::thread::spawn(move || bench.post("/trajectories", &json!({ "id": id })).status)
+    };
+    let first = bring("first");
+    bench.host.gate.wait_for(1);
+    block_on(async {
+        let call = async |id: &str| {
+            let body = json!({ "id": id }).to_string();
+            let request = Request::new(Method::POST, "/api/training/trajectories").with_body(body);
+            Told::of(bench.service.call(request).await).await
+        };
+        let mut second = std::pin::pin!(call("second"));
+        let waits = trainyard_http::timeout(Duration::ZERO, second.as_mut()).await;
+        assert!(waits.is_none(), "it has its seat, and no turn yet");
+        call("third").await.says(503, "SERVICE_UNAVAILABLE", "Too many trajectories come in at once");
+        assert_eq!(bench.host.gate.visits(), 1, "one at a time");
+        bench.host.gate.hold(false);
+        assert_eq!(second.await.status, 201);
+        assert_eq!(call("third").await.status, 201);
+    });
+    assert_eq!(first.join().unwrap(), 201);
+    assert_eq!(bench.host.gate.visits(), 3);
 }
 
 #[test]

@@ -235,6 +235,16 @@ fn wrong_bodies_are_400_and_change_nothing() {
         ),
         (
             &imports,
+            json!({ "modelName": "a\n" }),
+            "modelName must have no control characters, and no hyphen at its beginning".to_owned(),
+        ),
+        (
+            &imports,
+            json!({ "baseModel": "\r\na" }),
+            "baseModel must have no control characters, and no hyphen at its beginning".to_owned(),
+        ),
+        (
+            &imports,
             json!({ "modelName": "../x" }),
             "modelName must be letters, digits and ._-:/ as Ollama names models".to_owned(),
         ),
@@ -281,9 +291,12 @@ fn a_wrong_configuration_is_400_and_the_old_one_stands() {
         (["enabled", "autoTrain"], &switches),
     ] {
         for name in names {
-            wrong.extend(values.iter().map(|value| json!({ (name): value, "threshold": value })));
+            wrong.extend(values.iter().map(|value| json!({ (name): value })));
             // A right one beside it does not help.
-            wrong.extend(values.iter().map(|value| json!({ "x": 1, "config": { (name): value } })));
+            wrong.extend(values.iter().map(|value| json!({ "perTaskOverrides": {}, (name): value })));
+            wrong.extend(
+                values.iter().map(|value| json!({ "backends": ["native"], "config": { (name): value } })),
+            );
         }
     }
     wrong.extend([
@@ -311,6 +324,22 @@ fn a_wrong_configuration_is_400_and_the_old_one_stands() {
     bench.post("/auto/config", &body).says(400, "INVALID_REQUEST", words);
     assert_eq!(bench.host.auto(), AutoConfig::default());
     assert_eq!(bench.yard.facts(), facts);
+}
+
+#[test]
+fn a_backend_that_is_gone_keeps_nobody_from_switching_it_off() {
+    let bench = Bench::new();
+    let cuda = json!({ "perTaskOverrides": { "response": { "backend": "cuda" } } });
+    bench.post("/auto/config", &cuda).data();
+    bench.host.equip(&[Backend::Native]);
+    let told = bench.ask(Method::PUT, "/auto/config", r#"{"enabled":false}"#).data();
+    assert_eq!(told["config"]["enabled"], false);
+    let mut page = told["config"].clone();
+    page["autoTrain"] = json!(true);
+    bench.post("/auto/config", &page).data();
+    page["perTaskOverrides"]["should_respond"] = json!({ "backend": "cuda" });
+    let words = "backend cuda is not available here; available: native";
+    bench.post("/auto/config", &page).says(400, "INVALID_REQUEST", words);
 }
 
 #[test]

@@ -7,12 +7,13 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::Bench;
-use trainyard_core::{JobId, ModelId, Progress, Timestamp};
-use trainyard_eliza::{DatasetId, Event, EventKind, Events, Watched};
+use support::{Bench, Following, drain};
+use trainyard_core::{JobId, ModelId, Progress, Promotion, Timestamp};
+use trainyard_eliza::{Backend, DatasetId, Event, EventKind, Events, Settings, Watched};
 use trainyard_http::{Method, block_on};
 
 fn event(number: usize) -> Event {
@@ -134,11 +135,13 @@ fn who_waits_is_woken_from_another_thread() {
 #[test]
 fn a_job_is_told_from_its_start_to_its_end() {
     let bench = Bench::new();
-    let follow = bench.service.follow();
+    let mut follow: Following = Box::pin(bench.service.follow());
     bench.build();
     let first = bench.start(&json!({}))["id"].clone();
     bench.yard.report(Progress::step(50, 100).with_message("half of it").with_phase("training"));
     // It is tried anew, and what is shown does not fall.
+    drain(&mut follow);
+    bench.yard.pass(Duration::from_secs(1));
     bench.yard.report(Progress::step(10, 100));
     bench.yard.complete();
     let second = bench.start(&json!({}))["id"].clone();
@@ -147,6 +150,8 @@ fn a_job_is_told_from_its_start_to_its_end() {
     bench.yard.report(Progress::step(1, 4));
     bench.yard.miss();
     bench.ask(Method::POST, &format!("/jobs/{}/cancel", third.as_str().unwrap()), "").data();
+    // What its trainer says while it stops.
+    bench.yard.report(Progress::step(2, 4));
     bench.yard.stop();
     block_on(follow);
     let told: Vec<Value> = bench.payloads().into_iter().skip(1).collect();
@@ -166,6 +171,46 @@ fn a_job_is_told_from_its_start_to_its_end() {
         ["job_cancelled", third, "Training job cancelled", null, "cancelled"],
     ]);
     assert_eq!(Value::Array(told.iter().map(short).collect()), expected);
+}
+
+/// A trainer may make a thousand steps a second, and pages look for everything anew after each event.
+#[test]
+fn how_far_a_job_is_is_told_once_a_second_and_when_its_phase_changes() {
+    let bench = Bench::new();
+    let follow = bench.service.follow();
+    bench.build();
+    let id = bench.start(&json!({}))["id"].clone();
+    for step in 1..=1_000 {
+        bench.yard.report(Progress::step(step, 2_000).with_phase("training"));
+    }
+    bench.yard.report(Progress::step(1_001, 2_000).with_phase("validating"));
+    bench.yard.stop();
+    block_on(follow);
+    let told = bench.payloads();
+    let progress: Vec<(&Value, &Value)> = told
+        .iter()
+        .filter(|payload| payload["kind"] == "job_progress")
+        .map(|payload| (&payload["phase"], &payload["progress"]))
+        .collect();
+    assert_eq!(progress, [(&json!("training"), &json!(0.0005)), (&json!("validating"), &json!(0.5005))]);
+    bench.yard.stopped.store(false, Ordering::SeqCst);
+    assert_eq!(bench.job(&id)["progress"], 0.5005, "whoever asks is told how far it is");
+}
+
+#[test]
+fn a_model_that_becomes_the_active_one_by_itself_is_told() {
+    let settings = Settings::new();
+    let class = settings.class(Backend::Native).clone();
+    let class = trainyard_core::Class { promotion: Promotion::Newest, ..class };
+    let bench = Bench::with(settings.with_class(Backend::Native, class));
+    let follow = bench.service.follow();
+    bench.build();
+    bench.start(&json!({}));
+    let model = bench.yard.complete();
+    bench.yard.stop();
+    block_on(follow);
+    assert_eq!(bench.kinds(), ["dataset_built", "job_started", "job_completed", "model_activated"]);
+    assert_eq!(bench.payloads()[3]["modelId"], model.to_string());
 }
 
 #[test]

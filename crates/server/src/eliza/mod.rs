@@ -1,4 +1,26 @@
-//! elizaOS.
+//! elizaOS's trajectories and datasets: which there are, where their files lie, and how agents are trained on them.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the rest of this folder will import models by it"))]
+mod archive;
+mod benchmark;
+mod bounded;
+mod catalog;
+mod command;
+mod config;
+mod datasets;
+mod host;
+mod lessons;
 mod ollama;
+mod probe;
+mod runs;
+mod serve;
+mod tending;
+mod trainers;
+mod translate;
+
+pub(crate) use self::archive::{Archive, MADE_TOKEN};
+pub(crate) use self::config::{ElizaConfig, MakeLearner, Measure};
+pub(crate) use self::serve::{Serving, queues, retentions, serve, trainers};
+
+pub use self::benchmark::{ElizaBenchmark, ElizaFigures, ElizaModel, ValidateCommand};
+pub use self::command::{BadElizaCommand, ElizaCommand, Presence};
+pub use self::lessons::{ElizaLesson, ElizaLessons};

@@ -86,6 +86,7 @@ impl Ollama {
     }
 
     /// How long one import may take in all. Default: 10 minutes.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn with_timeout(mut self, time: Duration) -> Self {
         self.time = time;

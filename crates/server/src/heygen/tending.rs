@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use trainyard_core::port::HandleError;
-use trainyard_core::{Job, JobId, Phase, Reason, Subject};
+use trainyard_core::{Reason, Subject};
 use trainyard_heygen::{CUT_SHORT, GroupId};
 use trainyard_runtime::Trainyard;
 
 use super::album::Album;
-use crate::keeping::Ledger;
+use crate::keeping::{Ledger, stuck};
 use crate::records::RecordsError;
 
 /// Groups whose end the yard has not heard of, because a crash came in between, or it was too busy to hear.
@@ -31,23 +31,11 @@ pub(super) fn retire_gone(album: &Album, yard: &Trainyard) -> Result<(), Records
 /// Trainings that were cut short so often that the yard holds them, and nobody would release them: they would wait for
 /// ever, and their groups could not be trained again. What somebody else holds stays held.
 pub(super) fn take_back_held(album: &Album, yard: &Trainyard) {
-    let is_stuck = |job: &Job| match &job.phase {
-        Phase::Waiting(waiting) => {
-            let is_cut_short = |held: &Reason| held.as_str().starts_with(CORE_WORDS);
-            waiting.held.as_ref().is_some_and(is_cut_short) && GroupId::of(&job.subject).is_some()
-        }
-        Phase::Running(_) | Phase::Finished(_) => false,
-    };
-    let stuck: Vec<JobId> =
-        yard.read(|yard| yard.jobs().filter(|job| is_stuck(job)).map(|job| job.id).collect());
-    for job in stuck {
+    for job in stuck(yard, |subject| GroupId::of(subject).is_some()) {
         tracing::warn!(%job, "a training is cancelled: it was cut short too often");
         noted(album, yard.cancel(job, Reason::new(CUT_SHORT)).wait());
     }
 }
-
-/// How the yard begins to say why it holds such a job. It says it nowhere else.
-const CORE_WORDS: &str = "interrupted ";
 
 /// What the yard could not take now, it is asked again.
 fn noted<T>(album: &Album, answer: Result<T, HandleError>) {

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test takes what it needs")]
 
 pub(crate) mod clients;
+#[cfg(unix)]
+pub(crate) mod eliza;
 pub(crate) mod heygen;
 pub(crate) mod mathfi;
 #[cfg(unix)]

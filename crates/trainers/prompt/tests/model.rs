@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use support::{Asked, Fake, Reply};
@@ -134,7 +136,10 @@ fn a_redirect_is_not_followed() {
 fn what_is_refused_is_told_once_shortly_and_without_the_key() {
     let body = format!(r#"{{"error":{{"message":"key hush-hush is unknown{}"}}}}"#, " x".repeat(4_000));
     let fake = Fake::start(move |_| Reply::status("401 Unauthorized", "Retry-After: 1\r\n", &body));
-    let error = ask(endpoint(&fake.url(), 4).with_key(ApiKey::new("hush-hush").unwrap())).unwrap_err();
+    let endpoint = endpoint(&fake.url(), 4).with_key(ApiKey::new("hush-hush").unwrap());
+    let shown = format!("{:?}", HttpModel::new(endpoint.clone()));
+    assert!(shown.contains("tiny") && !shown.contains("hush"), "{shown}");
+    let error = ask(endpoint).unwrap_err();
     assert!(!error.is_transient() && error.retry_after().is_none());
     let text = error.to_string();
     assert!(text.contains("answered 401 Unauthorized: key <key> is unknown x x"), "{text}");
@@ -165,4 +170,32 @@ fn a_wait_between_tries_ends_when_it_is_time_to_stop() {
     let error = model.complete(&Request::new("", "hello"), &|| stop.load(Ordering::Acquire)).unwrap_err();
     assert!(error.is_stopped());
     assert_eq!(fake.calls(), 1);
+}
+
+/// Its time would be a minute otherwise.
+#[test]
+fn a_call_in_flight_is_cut_off_when_it_is_time_to_stop() {
+    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"choices\"".to_vec();
+    let unbounded = b"HTTP/1.1 200 OK\r\n\r\n{\"choices\"".to_vec();
+    for begun in [Vec::new(), b"HTTP/1.1 200".to_vec(), half, unbounded] {
+        let (tell, told) = channel();
+        let fake = Fake::start(move |_| Reply::Stall(begun.clone(), tell.clone()));
+        let model = HttpModel::new(endpoint(&fake.url(), 1).with_call_timeout(Duration::from_secs(60)));
+        let is_time = Cell::new(false);
+        let stop = || {
+            is_time.set(is_time.get() || told.try_recv().is_ok());
+            is_time.get()
+        };
+        let error = model.complete(&Request::new("", "hello"), &stop).unwrap_err();
+        assert!(error.is_stopped(), "{error}");
+        told.recv_timeout(Duration::from_secs(60)).expect("the server is hung up on");
+        assert_eq!(fake.calls(), 1);
+    }
+}
+
+#[test]
+fn what_another_server_calls_the_same_is_another_model() {
+    let name = |url: &str| HttpModel::new(endpoint(url, 1)).name().to_owned();
+    assert_eq!(name("http://127.0.0.1:1/v1"), name("http://127.0.0.1:1/"));
+    assert_ne!(name("http://127.0.0.1:1"), name("http://127.0.0.1:2"));
 }

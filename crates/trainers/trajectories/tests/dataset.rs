@@ -141,16 +141,17 @@ fn every_file_is_as_it_always_was() {
 
 #[test]
 fn what_is_built_is_listed_and_read_again() {
-    let root = tempfile::tempdir().unwrap();
-    let first = build_of(root.path(), &order(), &several()).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("not there").join("yet");
+    let first = build_of(&root, &order(), &several()).unwrap();
     let later = Order::new(id("dataset-0"), 1_718_000_000_001);
-    let second = build_of(root.path(), &later, &[]).unwrap();
+    let second = build_of(&root, &later, &[]).unwrap();
     assert_eq!((second.trajectory_count, second.example_count), (0, 0), "nothing to learn from is no error");
-    let opened = open(root.path()).unwrap();
+    let opened = open(&root).unwrap();
     assert_eq!(opened.datasets, [second, first.clone()], "the newest is the first");
     assert_eq!((opened.cleared, opened.strange.len()), (0, 0));
 
-    let layout = Layout::new(root.path(), &first.id);
+    let layout = Layout::new(&root, &first.id);
     for task in Task::ALL {
         let expected = first.tasks.get(task.as_str()).copied().unwrap_or(0);
         if expected == 0 {
@@ -224,12 +225,68 @@ fn what_is_no_dataset_is_told_and_left_alone() {
         fs::create_dir(root.path().join(name)).unwrap();
         fs::write(root.path().join(name).join("metadata.json"), text.to_string()).unwrap();
     }
-    fs::create_dir(root.path().join("Notes")).unwrap();
-    fs::create_dir(root.path().join("dataset-5")).unwrap();
+    // the names of what was not built to its end look alike
+    for name in ["Notes", "dataset-5", ".building", ".My App.building"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+    }
+    fs::write(root.path().join(".dataset-6.building"), "a file").unwrap();
     let opened = open(root.path()).unwrap();
-    assert_eq!(opened.datasets.len(), 2);
-    assert_eq!(opened.strange, ["Notes", "dataset-2", "dataset-3", "dataset-5"]);
+    assert_eq!((opened.datasets.len(), opened.cleared), (2, 0));
+    let strange = [
+        ".My App.building",
+        ".building",
+        ".dataset-6.building",
+        "Notes",
+        "dataset-2",
+        "dataset-3",
+        "dataset-5",
+    ];
+    assert_eq!(opened.strange, strange);
     assert!(root.path().join("Notes").exists());
+}
+
+/// Somebody else builds a dataset of that name while the first one is being built, and is done first.
+#[test]
+fn of_two_who_build_the_same_one_is_refused_and_nothing_is_mixed() {
+    let root = tempfile::tempdir().unwrap();
+    let second = |_| {
+        let error = build_of(root.path(), &order(), &several()).unwrap_err();
+        assert_eq!(error.to_string(), "there is a dataset dataset-1 already");
+        Ok::<_, Infallible>(made("a", 1))
+    };
+    let first = build(root.path(), &order(), &filter(), (0..1).map(second)).unwrap();
+    assert_eq!(open(root.path()).unwrap().datasets, [first]);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = build_of(elsewhere.path(), &order(), &several()).unwrap();
+    let theirs = elsewhere.path().join("dataset-1");
+    let late = tempfile::tempdir().unwrap();
+    let named = |_| {
+        fs::rename(&theirs, late.path().join("dataset-1")).unwrap();
+        Ok::<_, Infallible>(made("a", 1))
+    };
+    let error = build(late.path(), &order(), &filter(), (0..1).map(named)).unwrap_err();
+    assert_eq!(error.to_string(), "there is a dataset dataset-1 already");
+    let opened = open(late.path()).unwrap();
+    assert_eq!((opened.datasets, opened.cleared), (vec![other], 0));
+}
+
+#[test]
+#[cfg(unix)]
+fn what_has_the_name_already_is_left_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    std::os::unix::fs::symlink("nowhere", path("dataset-1")).unwrap();
+    fs::create_dir(path("dataset-2")).unwrap();
+    fs::write(path("dataset-3"), "a file").unwrap();
+    for name in ["dataset-1", "dataset-2", "dataset-3"] {
+        let error = build_of(root.path(), &Order::new(id(name), 1), &several()).unwrap_err();
+        assert_eq!(error.to_string(), format!("there is a dataset {name} already"));
+    }
+    assert_eq!(fs::read_link(path("dataset-1")).unwrap(), Path::new("nowhere"));
+    assert_eq!(fs::read_dir(path("dataset-2")).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(path("dataset-3")).unwrap(), "a file");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
 }
 
 /// Where a child builds, and how many blocks its files may have.

@@ -11,12 +11,13 @@ use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedV
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use trainyard_core::{Gain, Score, StallRule, Switch};
 use trainyard_cyborgdb::{Rule, Settings};
+use trainyard_eliza::{Backend, OllamaUrl};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
-use trainyard_server::{JournalChoice, OpenAccess, ServiceConfig};
+use trainyard_server::{ElizaCommand, JournalChoice, OpenAccess, Presence, ServiceConfig, ValidateCommand};
 
-/// Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, and HeyGen's for
-/// photo avatars over real models of photos.
+/// Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, HeyGen's for
+/// photo avatars over real models of photos, and elizaOS's for agents over programs that train.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Flags {
@@ -97,6 +98,47 @@ pub(crate) struct Flags {
     #[arg(long, env = "TRAINYARD_HEYGEN_RUNNING_MAX", value_name = "N", default_value_t = 1,
         value_parser = clap::value_parser!(u32).range(1..))]
     heygen_running_max: u32,
+    /// Token that callers of elizaOS's wire must show as Authorization: Bearer; better given by the environment, since
+    /// other users can see arguments. Unset: nobody is asked on a loopback address; on another one a random one is made
+    /// for the data folder, and shown once
+    #[arg(long, env = "TRAINYARD_ELIZA_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    eliza_token: Option<String>,
+    /// File with trajectories of agents, as JSON or JSON lines, that is taken in when the server starts, once for what is
+    /// in it; may be given more than once
+    #[arg(long, env = "TRAINYARD_ELIZA_TRAJECTORIES", value_name = "FILE")]
+    eliza_trajectories: Vec<PathBuf>,
+    /// Where Ollama is, on a loopback address, when a request does not say
+    #[arg(long, env = "TRAINYARD_ELIZA_OLLAMA", value_name = "URL", default_value = "http://localhost:11434",
+        value_parser = OllamaUrl::parse)]
+    eliza_ollama: OllamaUrl,
+    /// elizaOS's script train_local.py, which is run by python3 for the backends mlx, cuda and cpu
+    #[arg(long, env = "TRAINYARD_ELIZA_SCRIPT", value_name = "FILE")]
+    eliza_script: Option<PathBuf>,
+    /// Program that trains for the backend mlx, with arguments such as {data}, {output} and {iterations}; unset: that of
+    /// the script, or else mlx_lm lora
+    #[arg(long, env = "TRAINYARD_ELIZA_MLX_COMMAND", value_name = "COMMAND")]
+    eliza_mlx_command: Option<ElizaCommand>,
+    /// Program that trains for the backend cuda
+    #[arg(long, env = "TRAINYARD_ELIZA_CUDA_COMMAND", value_name = "COMMAND")]
+    eliza_cuda_command: Option<ElizaCommand>,
+    /// Program that trains for the backend cpu
+    #[arg(long, env = "TRAINYARD_ELIZA_CPU_COMMAND", value_name = "COMMAND")]
+    eliza_cpu_command: Option<ElizaCommand>,
+    /// Environment variable of this server that programs which train are given, too, such as HF_HOME; may be given more
+    /// than once. Others they do not see, but for PATH, HOME and the like
+    #[arg(long, env = "TRAINYARD_ELIZA_PASS_ENV", value_name = "NAME")]
+    eliza_pass_env: Vec<OsString>,
+    /// Offer backends that have a program without looking whether the machine has what they need
+    #[arg(long, env = "TRAINYARD_ELIZA_ANY_MACHINE", value_parser = BoolishValueParser::new())]
+    eliza_any_machine: bool,
+    /// Program that tries a trained model, whose folder is its last argument, and ends with 0 when it is good; unset:
+    /// models cannot be tried
+    #[arg(long, env = "TRAINYARD_ELIZA_VALIDATE_COMMAND", value_name = "COMMAND", value_parser = words)]
+    eliza_validate_command: Option<Words>,
+    /// How many agents are trained at once
+    #[arg(long, env = "TRAINYARD_ELIZA_RUNNING_MAX", value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    eliza_running_max: u32,
     /// How much memory contests may take together, in MiB
     #[arg(long, env = "TRAINYARD_MEMORY_MIB", value_name = "MIB", default_value_t = 4_096)]
     memory_mib: u64,
@@ -148,6 +190,7 @@ impl Flags {
             .with_heygen_running_max(self.heygen_running_max)
             .with_mathfi_running_max(self.mathfi_running_max)
             .with_memory_mib(self.memory_mib);
+        config = self.eliza(config)?;
         for User { name, password } in self.users()? {
             config = config.with_mathfi_user(name, password);
         }
@@ -156,6 +199,55 @@ impl Flags {
         }
         Ok(config)
     }
+}
+
+/// What elizaOS's wire is told.
+impl Flags {
+    fn eliza(&self, config: ServiceConfig) -> Result<ServiceConfig, String> {
+        let mut settings = trainyard_eliza::Settings::new().with_ollama(self.eliza_ollama.clone());
+        if let Some(token) = &self.eliza_token {
+            let token = Secret::new(token).map_err(|error| format!("elizaOS's token: {error}"))?;
+            settings = settings.with_token(token);
+        }
+        let config = config.with_eliza(settings).with_eliza_running_max(self.eliza_running_max);
+        let config = self.eliza_trajectories.iter().fold(config, ServiceConfig::with_eliza_trajectories);
+        let of_script = self.eliza_script.as_deref().map(ElizaCommand::train_local);
+        let commands = [
+            (Backend::Mlx, &self.eliza_mlx_command),
+            (Backend::Cuda, &self.eliza_cuda_command),
+            (Backend::Cpu, &self.eliza_cpu_command),
+        ];
+        let presence = if self.eliza_any_machine { Presence::Assumed } else { Presence::Probed };
+        let config = commands.into_iter().fold(config, |config, (backend, command)| {
+            let told = command.clone().or_else(|| of_script.clone());
+            match told.or_else(|| config.eliza_command(backend).cloned()) {
+                Some(command) => {
+                    let passed = self.eliza_pass_env.iter();
+                    let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
+                    let command =
+                        passed.fold(command, |command, (name, value)| command.with_variable(name, value));
+                    config.with_eliza_command(backend, command.with_presence(presence))
+                }
+                None => config,
+            }
+        });
+        Ok(match &self.eliza_validate_command {
+            Some(Words(program, arguments)) => {
+                config.with_eliza_benchmark(ValidateCommand::new(program, arguments))
+            }
+            None => config,
+        })
+    }
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone)]
+struct Words(String, Vec<String>);
+
+fn words(text: &str) -> Result<Words, String> {
+    let mut words = shlex::split(text).ok_or("a quotation in it has no end")?.into_iter();
+    let program = words.next().ok_or("there is no program in it")?;
+    Ok(Words(program, words.collect()))
 }
 
 impl Flags {
@@ -293,6 +385,42 @@ mod tests {
         assert_eq!(config.heygen().class().limits.time, Some(Duration::from_secs(90)));
         assert_eq!(config.heygen_running_max(), 2);
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_elizaos_is_told() {
+        let parsed = |more: &[&str]| Flags::try_parse_from([&["serve"], more].concat());
+        let config = |more: &[&str]| parsed(more).unwrap().config().unwrap();
+        let plain = config(&[]);
+        assert!(plain.eliza().token().is_none());
+        assert_eq!(plain.eliza().ollama().as_str(), "http://localhost:11434");
+        assert_eq!(plain.eliza_running_max(), 1);
+        assert_eq!(plain.eliza_command(Backend::Mlx), Some(&ElizaCommand::mlx_lora()));
+        assert_eq!(plain.eliza_command(Backend::Cuda), None);
+        let told = config(&[
+            "--eliza-token",
+            "s3cret",
+            "--eliza-script",
+            "train_local.py",
+            "--eliza-cuda-command",
+            "sh -c 'train {data} {output}'",
+            "--eliza-any-machine",
+        ]);
+        assert_eq!(told.eliza().token().map(Secret::expose), Some("s3cret"));
+        let script = ElizaCommand::train_local("train_local.py".as_ref()).with_presence(Presence::Assumed);
+        assert_eq!(told.eliza_command(Backend::Mlx), Some(&script));
+        assert_eq!(told.eliza_command(Backend::Cpu), Some(&script));
+        assert_eq!(told.eliza_command(Backend::Cuda).unwrap().to_string(), "sh -c train {data} {output}");
+        assert!(!format!("{told:?}").contains("s3cret"));
+        for (flag, value) in [
+            ("--eliza-ollama", "http://ollama.example.com:11434"),
+            ("--eliza-mlx-command", "train {home}"),
+            ("--eliza-validate-command", "sh '"),
+            ("--eliza-running-max", "0"),
+        ] {
+            let flag = format!("{flag}={value}");
+            assert!(parsed(&[&flag]).is_err(), "{flag}");
+        }
     }
 
     #[test]

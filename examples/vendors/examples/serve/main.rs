@@ -1,5 +1,5 @@
-//! Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, and HeyGen's over
-//! models of photos, with a durable data folder.
+//! Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, HeyGen's over
+//! models of photos, and elizaOS's over programs that train agents, with a durable data folder.
 //!
 //! `cargo run --release --example serve` listens on 127.0.0.1:8000 and says how to try it; `--help` lists the flags.
 //! Ctrl-C stops it in good order, a second one at once. When it cannot go on, as with a full disk, it says why and ends
@@ -39,10 +39,13 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     })?;
     let config = flags.config()?;
     let is_heygen_keyed = config.heygen().key().is_some();
+    let is_eliza_keyed = config.eliza().token().is_some();
     let (service, opened) = Service::open(config)?;
     let greeting = service.greeting("$TRAINYARD_CYBORGDB_ROOT_KEY");
     let greeting =
         if is_heygen_keyed { greeting.with_heygen_placeholder("$TRAINYARD_HEYGEN_KEY") } else { greeting };
+    let greeting =
+        if is_eliza_keyed { greeting.with_eliza_placeholder("$TRAINYARD_ELIZA_TOKEN") } else { greeting };
     println!("{opened}\n{greeting}");
     if let Some(FirstUser { name, password, .. }) = &opened.first_user {
         println!(
@@ -55,6 +58,10 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     if let Some(key) = &opened.heygen_key {
         println!("a key for HeyGen's wire was made: {}; it is not shown again", key.expose());
         service.heygen_key_told()?;
+    }
+    if let Some(token) = &opened.eliza_token {
+        println!("a token for elizaOS's wire was made: {}; it is not shown again", token.expose());
+        service.eliza_token_told()?;
     }
     let watch = service.watch();
     let shown = thread::spawn(move || match io::stdout().is_terminal() {

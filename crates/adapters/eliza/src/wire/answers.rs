@@ -221,7 +221,7 @@ pub(crate) struct JobRecord {
     pub(crate) script_path: Option<PathBuf>,
     /// Null: no such thing is known here.
     pub(crate) python_root: (),
-    /// What holds it back while it waits.
+    /// What holds it back while it waits; in a list, of the newest ones only.
     pub(crate) waiting_for: Vec<String>,
     /// The page joins them: they are always there.
     pub(crate) logs: Vec<String>,

@@ -267,11 +267,11 @@ fn backend(members: &Map<String, Value>) -> Result<Option<Backend>, Fault> {
     }
 }
 
-/// A text, `None` when it is not there, null or blank.
+/// A text without the blanks around it, `None` when it is not there, null or blank. A line break is no blank.
 fn text<'a>(members: &'a Map<String, Value>, member: &str) -> Result<Option<&'a str>, Fault> {
     match members.get(member) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Some(Value::String(text)) => Ok(Some(text.trim_matches(' ')).filter(|text| !text.is_empty())),
         Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             Err(Fault::invalid(member, "must be a string"))
         }

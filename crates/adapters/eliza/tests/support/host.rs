@@ -26,6 +26,8 @@ pub struct MemoryHost {
     pub panics: AtomicBool,
     /// Whoever imports or measures has to wait.
     pub workshop: Workshop,
+    /// Whoever brings trajectories has to wait.
+    pub gate: Workshop,
 }
 
 /// Where somebody may be held up.
@@ -81,6 +83,7 @@ struct State {
     import_error: Option<&'static str>,
     is_passed: bool,
     asked: Vec<&'static str>,
+    lines_wanted: Vec<usize>,
 }
 
 impl Default for MemoryHost {
@@ -99,6 +102,7 @@ impl Default for MemoryHost {
             import_error: None,
             is_passed: true,
             asked: Vec::new(),
+            lines_wanted: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -106,6 +110,7 @@ impl Default for MemoryHost {
             full: AtomicBool::default(),
             panics: AtomicBool::default(),
             workshop: Workshop::default(),
+            gate: Workshop::default(),
         }
     }
 }
@@ -167,6 +172,11 @@ impl MemoryHost {
         std::mem::take(&mut self.state().asked)
     }
 
+    /// How many lines of a log were wanted each time, since the last time.
+    pub fn lines_wanted(&self) -> Vec<usize> {
+        std::mem::take(&mut self.state().lines_wanted)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -205,6 +215,7 @@ impl Host for MemoryHost {
 
     /// An object, or an array of such: `id`, `status`, `calls`, `tasks`.
     fn ingest(&self, json: &[u8], at: Timestamp) -> Result<Ingested, Refused> {
+        self.gate.pass();
         let mut state = self.open("ingest")?;
         if self.full.load(Ordering::SeqCst) {
             return Err(Refused::Full);
@@ -290,8 +301,10 @@ impl Host for MemoryHost {
         Ok(self.open("dataset")?.datasets.iter().find(|known| known.id == *id).cloned())
     }
 
-    fn run(&self, job: JobId) -> Result<RunNotes, HostError> {
-        Ok(self.open("run")?.notes.get(&job).cloned().unwrap_or_default())
+    fn run(&self, job: JobId, log_lines_max: usize) -> Result<RunNotes, HostError> {
+        let mut state = self.open("run")?;
+        state.lines_wanted.push(log_lines_max);
+        Ok(state.notes.get(&job).cloned().unwrap_or_default())
     }
 
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {

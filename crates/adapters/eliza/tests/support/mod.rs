@@ -11,7 +11,9 @@ mod handle;
 mod host;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 use trainyard_core::port::Handle;
@@ -105,6 +107,15 @@ impl Bench {
         let kept = self.events.kept();
         kept.iter().map(|text| serde_json::from_str::<Value>(text).unwrap()["payload"].clone()).collect()
     }
+}
+
+/// Whoever follows the yard.
+pub type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Hears all that there is.
+pub fn drain(follow: &mut Following) {
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(follow.as_mut().poll(&mut cx), Poll::Pending);
 }
 
 /// An answer, read.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{BuildError, Layout, Order, Record};
+use super::{BuildError, DatasetId, Layout, Order, Record};
 use crate::{PrivacyFilter, Redactions, Task, Trajectory, native_line, training_line};
 
 /// Builds a dataset below `root` of trajectories that come newest first.
@@ -20,7 +20,8 @@ use crate::{PrivacyFilter, Redactions, Task, Trajectory, native_line, training_l
 /// [`open`](super::open) clears away.
 ///
 /// # Errors
-/// [`BuildError`] says why there is none; then nothing is left of it.
+/// [`BuildError`] says why there is none; then nothing is left of it. Whatever already has that name is left as it is,
+/// be it a dataset or a dangling link.
 pub fn build<E: std::error::Error + 'static>(
     root: &Path,
     order: &Order,
@@ -28,26 +29,50 @@ pub fn build<E: std::error::Error + 'static>(
     trajectories: impl IntoIterator<Item = Result<Trajectory, E>>,
 ) -> Result<Record, BuildError<E>> {
     let (whole, hidden) = (Layout::new(root, order.id()), Layout::hidden(root, order.id()));
-    let exists = |error: io::Error| {
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            return BuildError::Exists { id: order.id().clone() };
-        }
-        BuildError::io("make the folder of the dataset")(error)
-    };
-    fs::create_dir_all(root).map_err(BuildError::io("make the folder of all datasets"))?;
-    if whole.folder().try_exists().map_err(BuildError::io("look for the dataset"))? {
-        return Err(BuildError::Exists { id: order.id().clone() });
+    make_root(root)?;
+    match whole.folder().symlink_metadata() {
+        Ok(_) => return Err(BuildError::Exists { id: order.id().clone() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(BuildError::io("look for the dataset")(error)),
     }
+    let exists = |operation| move |error| exists_or(order.id(), operation, error);
     // whoever builds the same at the same time is refused here
-    fs::create_dir(hidden.folder()).map_err(exists)?;
+    fs::create_dir(hidden.folder()).map_err(exists("make the folder of the dataset"))?;
     let built = fill(&hidden, order, filter, trajectories).and_then(|record| {
-        fs::rename(hidden.folder(), whole.folder()).map_err(BuildError::io("name the dataset"))?;
-        sync(root)?;
+        // or here, when the other one came to its end in between: a folder that holds something is not replaced
+        fs::rename(hidden.folder(), whole.folder()).map_err(exists("name the dataset"))?;
+        sync(root).inspect_err(|_| {
+            let _ = fs::rename(whole.folder(), hidden.folder()); // what is told to have failed is not listed
+        })?;
         Ok(record)
     });
     built.inspect_err(|_| {
         let _ = fs::remove_dir_all(hidden.folder()); // what is left over is cleared away at the next start
     })
+}
+
+/// Makes the folder of all datasets, and those above it, durable.
+fn make_root<E: std::error::Error + 'static>(root: &Path) -> Result<(), BuildError<E>> {
+    // in the folder that a relative path begins in, there is something to open, too
+    let above = root
+        .ancestors()
+        .skip(1)
+        .map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    let missing = root.ancestors().take_while(|folder| !folder.exists()).count();
+    fs::create_dir_all(root).map_err(BuildError::io("make the folder of all datasets"))?;
+    above.take(missing).try_for_each(sync)
+}
+
+fn exists_or<E: std::error::Error + 'static>(
+    id: &DatasetId,
+    operation: &'static str,
+    error: io::Error,
+) -> BuildError<E> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    if matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory) {
+        return BuildError::Exists { id: id.clone() };
+    }
+    BuildError::io(operation)(error)
 }
 
 fn fill<E: std::error::Error + 'static>(

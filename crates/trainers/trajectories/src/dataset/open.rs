@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{HIDDEN, Layout, OpenError, Record};
+use super::{DatasetId, HIDDEN, Layout, OpenError, Record};
 
 /// What was found below the folder of all datasets.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub fn open(root: &Path) -> Result<Opened, OpenError> {
     for entry in entries {
         let entry = entry.map_err(OpenError::io("list the datasets"))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(HIDDEN.0) && name.ends_with(HIDDEN.1) {
+        if is_half(&name) && entry.file_type().map_err(OpenError::io("list the datasets"))?.is_dir() {
             fs::remove_dir_all(entry.path()).map_err(OpenError::io("clear away half a dataset"))?;
             opened.cleared += 1;
             continue;
@@ -47,6 +47,12 @@ pub fn open(root: &Path) -> Result<Opened, OpenError> {
     opened.datasets.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| b.id.cmp(&a.id)));
     opened.strange.sort();
     Ok(opened)
+}
+
+/// Whether a folder of that name is a dataset that was not built to its end, and not somebody else's.
+fn is_half(name: &str) -> bool {
+    let id = name.strip_prefix(HIDDEN.0).and_then(|name| name.strip_suffix(HIDDEN.1));
+    id.is_some_and(|id| id.parse::<DatasetId>().is_ok())
 }
 
 /// The record of a dataset; `None` when there is none, or it belongs to another.

@@ -1,0 +1,76 @@
+//! What the service is told of elizaOS.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use trainyard_eliza::{Backend, Runtime, Settings};
+use trainyard_runtime::Trainer;
+use trainyard_trajectories::Limits;
+
+use super::catalog::Bounds;
+use super::{ElizaBenchmark, ElizaCommand, ElizaLessons, Presence};
+
+/// What the service is told of elizaOS; see the setters of [`ServiceConfig`](crate::ServiceConfig).
+#[derive(Debug, Clone)]
+pub(crate) struct ElizaConfig {
+    pub(crate) settings: Settings,
+    pub(crate) runtime: Runtime,
+    pub(crate) running_max: u32,
+    pub(crate) commands: BTreeMap<Backend, ElizaCommand>,
+    pub(crate) trainers: BTreeMap<Backend, MakeLearner>,
+    pub(crate) benchmark: Option<Measure>,
+    /// Files with trajectories that are taken in when it is opened.
+    pub(crate) files: Vec<PathBuf>,
+    /// On what is read of one trajectory.
+    pub(crate) limits: Limits,
+    pub(crate) bounds: Bounds,
+    pub(crate) datasets_max: u64,
+    /// What a model is based on in Ollama when nobody knows.
+    pub(crate) base_model: String,
+}
+
+/// Makes a trainer that knows what agents did.
+#[derive(Clone)]
+pub(crate) struct MakeLearner(pub(crate) Arc<dyn Fn(ElizaLessons) -> Arc<dyn Trainer> + Send + Sync>);
+
+/// Measures models.
+#[derive(Clone)]
+pub(crate) struct Measure(pub(crate) Arc<dyn ElizaBenchmark>);
+
+impl ElizaConfig {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::new(),
+            runtime: Runtime::Attached,
+            running_max: 1,
+            commands: [(Backend::Mlx, ElizaCommand::mlx_lora())].into(),
+            trainers: BTreeMap::new(),
+            benchmark: None,
+            files: Vec::new(),
+            limits: Limits::default(),
+            bounds: Bounds { trajectories_max: 100_000, bytes_max: 20 << 30 },
+            datasets_max: 1_000,
+            base_model: "qwen2.5:7b-instruct".to_owned(),
+        }
+    }
+
+    /// The backends that somebody trains for, and whether the machine has to be looked at first.
+    pub(crate) fn presences(&self) -> BTreeMap<Backend, Presence> {
+        let commands = self.commands.iter().map(|(backend, command)| (*backend, command.presence()));
+        commands.chain(self.trainers.keys().map(|backend| (*backend, Presence::Assumed))).collect()
+    }
+}
+
+impl fmt::Debug for MakeLearner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeLearner(..)")
+    }
+}
+
+impl fmt::Debug for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Measure(..)")
+    }
+}

@@ -1,0 +1,89 @@
+//! Which backends this machine has, found out beforehand and now and then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use trainyard_eliza::Backend;
+
+use super::bounded;
+use super::command::Presence;
+
+/// Which backends jobs can run on here.
+#[derive(Debug)]
+pub(super) struct Probes {
+    /// Those that somebody trains for, and whether the machine has to be looked at.
+    known: BTreeMap<Backend, Presence>,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    backends: BTreeSet<Backend>,
+    at: Option<Instant>,
+}
+
+impl Probes {
+    /// Looks for the first time.
+    pub(super) fn open(known: BTreeMap<Backend, Presence>) -> Self {
+        let probes = Self { known, found: Mutex::default() };
+        probes.refresh();
+        probes
+    }
+
+    /// Those that there are, in their order. Does not wait.
+    pub(super) fn backends(&self) -> Vec<Backend> {
+        self.found.lock().backends.iter().copied().collect()
+    }
+
+    /// Looks again, when the last look is long ago.
+    pub(super) fn refresh(&self) {
+        if self.found.lock().at.is_some_and(|at| at.elapsed() < EVERY) {
+            return;
+        }
+        let is_there = |backend: &Backend, presence: &Presence| match presence {
+            Presence::Assumed => true,
+            Presence::Probed => has(*backend),
+        };
+        let there = self.known.iter().filter(|(backend, presence)| is_there(backend, presence));
+        let backends = there.map(|(backend, _)| *backend).collect();
+        *self.found.lock() = Found { backends, at: Some(Instant::now()) };
+    }
+}
+
+fn has(backend: Backend) -> bool {
+    match backend {
+        Backend::Native | Backend::Cpu => true,
+        Backend::Mlx => {
+            cfg!(target_os = "macos") && goes_well(Command::new("python3").args(["-c", "import mlx_lm"]))
+        }
+        Backend::Cuda => goes_well(Command::new("nvidia-smi").arg("-L")),
+    }
+}
+
+/// A program that is not there does not.
+fn goes_well(command: &mut Command) -> bool {
+    bounded::ask(command, TIME_MAX, OUTPUT_MAX).is_ok_and(|answer| answer.end.is_success())
+}
+
+const EVERY: Duration = Duration::from_secs(60);
+const TIME_MAX: Duration = Duration::from_secs(20);
+const OUTPUT_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_trains_for_what_is_not_known() {
+        let of = |known: &[(Backend, Presence)]| Probes::open(known.iter().copied().collect()).backends();
+        assert_eq!(of(&[]), []);
+        let assumed = [(Backend::Cuda, Presence::Assumed), (Backend::Mlx, Presence::Assumed)];
+        assert_eq!(of(&assumed), [Backend::Mlx, Backend::Cuda]);
+        assert_eq!(of(&[(Backend::Cpu, Presence::Probed)]), [Backend::Cpu], "it is never probed");
+        if !cfg!(target_os = "macos") {
+            assert_eq!(of(&[(Backend::Mlx, Presence::Probed)]), []);
+        }
+    }
+}

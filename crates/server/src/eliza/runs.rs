@@ -1,0 +1,418 @@
+//! Runs as they go on: what is shown of them beside what the yard knows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use trainyard_core::{JobId, Run};
+use trainyard_eliza::{Backend, Event, EventKind, Events, RunNotes};
+use trainyard_process::{Began, Exit, Observer, Seen};
+use trainyard_trainkit::write_beside;
+
+use super::catalog::{Catalog, RunRecord};
+use super::datasets::LESSON;
+use crate::records::RecordsError;
+
+/// What is known of runs: of those at work in memory and, every now and then, in the catalogue; of others there.
+///
+/// Of a log the last lines are kept, in memory while the run is at work, in a file of its own afterwards: the run's own
+/// folder goes when it has failed.
+pub(crate) struct Runs {
+    catalog: Arc<Catalog>,
+    events: Events,
+    /// Of the logs of runs that are over.
+    folder: PathBuf,
+    live: Mutex<BTreeMap<JobId, Live>>,
+}
+
+/// A run at work.
+struct Live {
+    record: RunRecord,
+    log: VecDeque<String>,
+    /// So many lines come again that were told before this process was.
+    known: u64,
+    stored_at: Option<Instant>,
+}
+
+impl Runs {
+    pub(super) fn open(catalog: Arc<Catalog>, events: Events, folder: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        Ok(Self { catalog, events, folder, live: Mutex::default() })
+    }
+
+    /// A run is about to begin, of an attempt with this folder.
+    pub(super) fn begin(&self, job: JobId, what: Beginning<'_>) -> Result<(), RecordsError> {
+        let Beginning { backend, model, folder, program } = what;
+        let before = self.catalog.run(job)?.unwrap_or_default();
+        let record = RunRecord {
+            phase: Some("starting".to_owned()),
+            fraction: Some(before.fraction.unwrap_or(STARTED).max(STARTED)),
+            folder: Some(folder.to_owned()),
+            program,
+            backend: Some(backend),
+            model,
+            exit_code: None,
+            signal: None,
+            ..before
+        };
+        self.catalog.put_run(job, &record)?;
+        let mut live = self.live.lock();
+        let log = live.remove(&job).map(|live| live.log).unwrap_or_default();
+        live.insert(job, Live { record, log, known: 0, stored_at: Some(Instant::now()) });
+        Ok(())
+    }
+
+    /// How a run stands, with the last so many lines of its log.
+    pub(super) fn notes(&self, job: JobId, lines_max: usize) -> Result<RunNotes, RecordsError> {
+        if let Some(live) = self.live.lock().get(&job) {
+            let skipped = live.log.len().saturating_sub(lines_max);
+            return Ok(notes(live.record.clone(), live.log.iter().skip(skipped).cloned().collect()));
+        }
+        let Some(record) = self.catalog.run(job)? else { return Ok(RunNotes::default()) };
+        let mut log = if lines_max == 0 { Vec::new() } else { lines(&self.log_of(job)) };
+        log.drain(..log.len().saturating_sub(lines_max));
+        Ok(notes(record, log))
+    }
+
+    /// Forgets the runs of jobs that are none of these.
+    pub(super) fn keep(&self, jobs: &std::collections::BTreeSet<JobId>) -> Result<(), RecordsError> {
+        let gone = self.catalog.keep_runs(jobs)?;
+        if gone > 0 {
+            tracing::debug!(gone, "runs are forgotten with their jobs");
+        }
+        let is_kept = |name: &str| match name.strip_suffix(ENDING).map(uuid::Uuid::try_parse) {
+            Some(Ok(id)) => jobs.contains(&JobId::new(id)),
+            Some(Err(_)) | None => true,
+        };
+        if let Err(error) = crate::incoming::clear(&self.folder, |_, name| !is_kept(name)) {
+            tracing::warn!(%error, "logs of runs are cleared away later");
+        }
+        Ok(())
+    }
+
+    fn log_of(&self, job: JobId) -> PathBuf {
+        self.folder.join(format!("{job}{ENDING}"))
+    }
+
+    /// Changes what is known of a run at work, and stores it when that is due.
+    fn change(&self, job: JobId, change: impl FnOnce(&mut Live) -> Due) {
+        let mut runs = self.live.lock();
+        let Some(live) = runs.get_mut(&job) else { return };
+        let is_due = match change(live) {
+            Due::Now => true,
+            Due::Sometime => live.stored_at.is_none_or(|at| at.elapsed() >= STORED_EVERY),
+            Due::Never => false,
+        };
+        if !is_due {
+            return;
+        }
+        live.stored_at = Some(Instant::now());
+        let record = live.record.clone();
+        drop(runs);
+        self.store(job, &record);
+    }
+
+    fn store(&self, job: JobId, record: &RunRecord) {
+        if let Err(error) = self.catalog.put_run(job, record) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(%job, error, "what a run has come to could not be noted");
+        }
+    }
+}
+
+/// What a run begins with.
+pub(super) struct Beginning<'a> {
+    pub(super) backend: Backend,
+    /// The model it starts from.
+    pub(super) model: Option<String>,
+    pub(super) folder: &'a Path,
+    pub(super) program: Option<PathBuf>,
+}
+
+/// When a change is to be stored.
+enum Due {
+    Now,
+    /// Not sooner than a while after the last.
+    Sometime,
+    Never,
+}
+
+/// Tells what processes do.
+pub(super) struct Watcher(Arc<Runs>);
+
+impl Watcher {
+    pub(super) const fn new(runs: Arc<Runs>) -> Self {
+        Self(runs)
+    }
+}
+
+impl Observer for Watcher {
+    fn began(&self, run: Run, process: &Began<'_>) {
+        self.0.began(run.job, process);
+    }
+
+    fn line(&self, run: Run, line: &str) {
+        self.0.line(run.job, line);
+    }
+
+    fn progress(&self, run: Run, seen: &Seen) {
+        self.0.progress(run.job, seen);
+    }
+
+    fn ended(&self, run: Run, exit: Exit) {
+        self.0.ended(run.job, exit);
+    }
+}
+
+/// What a process does.
+impl Runs {
+    fn began(&self, job: JobId, process: &Began<'_>) {
+        let known = if process.is_found { count_lines(process.log) } else { 0 };
+        let found = || match self.catalog.run(job) {
+            Ok(record) => record.unwrap_or_default(),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(%job, error, "what a run had come to could not be read");
+                RunRecord::default()
+            }
+        };
+        let mut live = self.live.lock();
+        let live = live.entry(job).or_insert_with(|| Live {
+            record: found(),
+            log: VecDeque::new(),
+            known: 0,
+            stored_at: None,
+        });
+        live.record.log = Some(process.log.to_owned());
+        live.known = known;
+        if process.is_found {
+            live.log.clear();
+        }
+        let record = live.record.clone();
+        self.store(job, &record);
+    }
+
+    pub(super) fn line(&self, job: JobId, line: &str) {
+        let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+        let mut is_new = true;
+        self.change(job, |live| {
+            if live.log.len() == LINES_MAX {
+                live.log.pop_front();
+            }
+            live.log.push_back(line.to_owned());
+            is_new = live.known == 0;
+            live.known = live.known.saturating_sub(1);
+            Due::Never
+        });
+        if is_new {
+            self.events.publish(Event::new(EventKind::JobLog, line).with_job(job));
+        }
+    }
+
+    pub(super) fn progress(&self, job: JobId, seen: &Seen) {
+        self.change(job, |live| {
+            let record = &mut live.record;
+            let share = seen.step.zip(seen.total).filter(|(_, total)| *total > 0);
+            #[expect(clippy::cast_precision_loss, reason = "of numbers that large the end does not matter")]
+            let share = share.map(|(step, total)| (step as f64 / total as f64).min(1.0));
+            let fraction = seen.fraction.into_iter().chain(share).chain(record.fraction);
+            record.fraction = fraction.reduce(f64::max);
+            let is_other = seen.phase.is_some() && seen.phase != record.phase;
+            record.phase = seen.phase.clone().or_else(|| Some("running".to_owned()));
+            record.iteration = seen.step.or(record.iteration);
+            record.iterations = seen.total.or(record.iterations);
+            record.loss = seen.loss.or(record.loss);
+            if is_other { Due::Now } else { Due::Sometime }
+        });
+    }
+
+    fn ended(&self, job: JobId, exit: Exit) {
+        let is_trained = exit == Exit::Code(0);
+        self.change(job, |live| {
+            live.record.exit_code = exit.code();
+            live.record.signal = exit.signal();
+            Due::Never
+        });
+        self.end(job, is_trained);
+    }
+
+    /// A run is over. When it has trained something, that gets its number now.
+    pub(super) fn end(&self, job: JobId, is_trained: bool) {
+        if is_trained && let Err(error) = self.catalog.make_version(job) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(%job, error, "a model gets no number");
+        }
+        let Some(mut live) = self.live.lock().remove(&job) else { return };
+        // Nobody learns from it any more, and the folder stays as long as the model does.
+        if let Some(Err(error)) = live.record.folder.as_ref().map(|of| fs::remove_dir_all(of.join(LESSON)))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%job, %error, "what a run has learned from could not be removed");
+        }
+        if !live.log.is_empty() {
+            let path = self.log_of(job);
+            match write_beside(&path, |to| live.log.iter().try_for_each(|line| writeln!(to, "{line}"))) {
+                Ok(()) => live.record.log = Some(path),
+                Err(error) => tracing::warn!(%job, %error, "the end of a log could not be kept"),
+            }
+        }
+        self.store(job, &live.record);
+    }
+}
+
+fn notes(record: RunRecord, log: Vec<String>) -> RunNotes {
+    RunNotes {
+        log,
+        phase: record.phase,
+        fraction: record.fraction,
+        iteration: record.iteration,
+        iterations: record.iterations,
+        loss: record.loss,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        output_dir: record.folder,
+        log_path: record.log,
+        script_path: record.program,
+    }
+}
+
+/// The lines of a log that was kept; none when there is none.
+fn lines(path: &Path) -> Vec<String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LOG_BYTES_MAX).read_to_string(&mut text));
+    match read {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(log = %path.display(), %error, "a log cannot be read");
+        }
+        Ok(_) | Err(_) => {}
+    }
+    text.lines().map(str::to_owned).collect()
+}
+
+/// How many lines there are in a log so far.
+fn count_lines(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let mut reader = BufReader::new(file);
+    let mut count = 0;
+    while let Ok(bytes) = reader.fill_buf()
+        && !bytes.is_empty()
+    {
+        count += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let length = bytes.len();
+        reader.consume(length);
+    }
+    count
+}
+
+const ENDING: &str = ".log";
+/// As many as the adapter shows.
+const LINES_MAX: usize = 600;
+const LINE_BYTES_MAX: usize = 2_048;
+/// More than the lines that are kept may take.
+const LOG_BYTES_MAX: u64 = 2 << 20;
+/// A step may be made many times a second.
+const STORED_EVERY: Duration = Duration::from_secs(1);
+/// What is shown done as soon as there is somebody to do it.
+const STARTED: f64 = 0.02;
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_u128(7);
+
+    fn open(folder: &TempDir) -> Runs {
+        let catalog = Arc::new(Catalog::open(&folder.path().join("catalog.sqlite")).unwrap());
+        Runs::open(catalog, Events::new(), folder.path().join("logs")).unwrap()
+    }
+
+    fn begin(runs: &Runs, folder: &TempDir) {
+        let model = Some("small".to_owned());
+        let program = Some("train.py".into());
+        let beginning = Beginning { backend: Backend::Cuda, model, folder: folder.path(), program };
+        runs.begin(JOB, beginning).unwrap();
+    }
+
+    fn notes_of(runs: &Runs) -> Result<RunNotes, RecordsError> {
+        runs.notes(JOB, usize::MAX)
+    }
+
+    fn seen(step: u64, phase: &str) -> Seen {
+        let mut seen = Seen::default();
+        (seen.step, seen.total, seen.loss) = (Some(step), Some(10), Some(0.5));
+        seen.phase = Some(phase.to_owned());
+        seen
+    }
+
+    #[test]
+    fn what_a_run_shows_stays_after_its_end_and_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        assert_eq!(notes_of(&runs).unwrap(), RunNotes::default());
+        begin(&runs, &folder);
+        let notes = notes_of(&runs).unwrap();
+        assert_eq!((notes.phase.as_deref(), notes.fraction), (Some("starting"), Some(STARTED)));
+        runs.progress(JOB, &seen(8, "training"));
+        runs.line(JOB, "Iter 8");
+        runs.progress(JOB, &seen(3, "training"));
+        let notes = notes_of(&runs).unwrap();
+        assert_eq!((notes.fraction, notes.iteration), (Some(0.8), Some(3)), "a fraction never falls");
+        assert_eq!((notes.log.as_slice(), notes.loss), (&["Iter 8".to_owned()][..], Some(0.5)));
+        assert_eq!(runs.events.kept().len(), 1);
+        runs.end(JOB, true);
+        let after = notes_of(&runs).unwrap();
+        assert_eq!(after, RunNotes { log_path: after.log_path.clone(), ..notes });
+        assert_eq!(runs.catalog.version(JOB).unwrap(), Some(1));
+        drop(runs);
+        assert_eq!(notes_of(&open(&folder)).unwrap(), after);
+    }
+
+    #[test]
+    fn another_try_goes_on_with_the_log_and_forgets_how_the_last_one_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        begin(&runs, &folder);
+        runs.progress(JOB, &seen(5, "training"));
+        runs.ended(JOB, Exit::Code(7));
+        let failed = notes_of(&runs).unwrap();
+        assert_eq!((failed.exit_code, failed.signal, failed.fraction), (Some(7), None, Some(0.5)));
+        assert_eq!(runs.catalog.version(JOB).unwrap(), None, "it has made nothing");
+        begin(&runs, &folder);
+        let again = notes_of(&runs).unwrap();
+        assert_eq!(
+            (again.exit_code, again.fraction, again.phase.as_deref()),
+            (None, Some(0.5), Some("starting"))
+        );
+        runs.ended(JOB, Exit::Code(128 + 9));
+        assert_eq!(notes_of(&runs).unwrap().signal, Some(9));
+    }
+
+    #[test]
+    fn logs_are_bounded_and_go_with_their_jobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        begin(&runs, &folder);
+        let long = "ä".repeat(LINE_BYTES_MAX);
+        (0..LINES_MAX + 5).for_each(|n| runs.line(JOB, &format!("{n} {long}")));
+        runs.end(JOB, false);
+        let log = notes_of(&runs).unwrap().log;
+        assert_eq!(
+            (log.len(), log[0].starts_with("5 "), log[0].len() <= LINE_BYTES_MAX),
+            (LINES_MAX, true, true)
+        );
+        let last = |max| runs.notes(JOB, max).unwrap().log;
+        assert_eq!((last(0), last(2)), (vec![], log[LINES_MAX - 2..].to_vec()));
+        fs::write(folder.path().join("logs/mine.txt"), "").unwrap();
+        runs.keep(&[JOB].into()).unwrap();
+        assert_eq!(notes_of(&runs).unwrap().log.len(), LINES_MAX);
+        runs.keep(&[].into()).unwrap();
+        assert_eq!(notes_of(&runs).unwrap(), RunNotes::default());
+        assert_eq!(fs::read_dir(folder.path().join("logs")).unwrap().count(), 1, "what is not ours stays");
+    }
+}
