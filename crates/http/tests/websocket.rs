@@ -53,6 +53,20 @@ fn echoing() -> RunningServer {
     upgrading(config(), WebSocketLimits::new(), echo)
 }
 
+/// A server whose service does nothing with its socket until the gate is opened, and then drops it.
+fn deaf() -> (RunningServer, Arc<Gate>) {
+    let gate = Gate::new();
+    let held = Arc::clone(&gate);
+    let server = upgrading(config(), WebSocketLimits::new(), move |socket| {
+        let held = Arc::clone(&held);
+        async move {
+            held.pass().await;
+            drop(socket);
+        }
+    });
+    (server, gate)
+}
+
 type Peer = tungstenite::WebSocket<TcpStream>;
 
 fn connect(address: SocketAddr) -> Peer {
@@ -119,15 +133,7 @@ fn fragments_are_one_message() {
 
 #[test]
 fn a_ping_is_answered_even_if_the_service_does_not_listen() {
-    let gate = Gate::new();
-    let held = Arc::clone(&gate);
-    let server = upgrading(config(), WebSocketLimits::new(), move |socket| {
-        let held = Arc::clone(&held);
-        async move {
-            held.pass().await;
-            drop(socket);
-        }
-    });
+    let (server, gate) = deaf();
     let mut peer = connect(server.local_addr());
     peer.send(Said::Ping("are you there".into())).unwrap();
     assert_eq!(peer.read().unwrap(), Said::Pong("are you there".into()));
@@ -372,15 +378,7 @@ fn a_client_without_a_goodbye_does_not_hold_a_shutdown_up() {
 
 #[test]
 fn a_service_that_does_not_notice_is_cut_at_the_deadline() {
-    let gate = Gate::new();
-    let held = Arc::clone(&gate);
-    let server = upgrading(config(), WebSocketLimits::new(), move |socket| {
-        let held = Arc::clone(&held);
-        async move {
-            held.pass().await;
-            drop(socket);
-        }
-    });
+    let (server, gate) = deaf();
     let mut peer = connect(server.local_addr());
     gate.wait_for(1);
     let stopping = std::thread::spawn(move || server.shutdown(SHORT * 5));

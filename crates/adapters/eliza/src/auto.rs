@@ -120,9 +120,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     ) -> Result<(AutoConfig, Told), Fault> {
         let _turn = self.turn();
         let broken = |error: HostError| map::broken(&error);
-        let config = change(self.host.auto_config().map_err(broken)?);
-        for backend in config.overrides.values().filter_map(|config| config.backend) {
-            self.knows_backend(backend)?;
+        let old = self.host.auto_config().map_err(broken)?;
+        let config = change(old.clone());
+        for task in config.overrides.keys() {
+            // What stands already may stay, though its backend is gone: it must not keep anybody from switching it off.
+            let backend = overridden(&config, task).backend;
+            if let Some(backend) = backend.filter(|_| backend != overridden(&old, task).backend) {
+                self.knows_backend(backend)?;
+            }
         }
         let totals = self.host.task_totals().map_err(broken)?;
         self.host.set_auto_config(&config).map_err(broken)?;

@@ -327,6 +327,22 @@ fn a_wrong_configuration_is_400_and_the_old_one_stands() {
 }
 
 #[test]
+fn a_backend_that_is_gone_keeps_nobody_from_switching_it_off() {
+    let bench = Bench::new();
+    let cuda = json!({ "perTaskOverrides": { "response": { "backend": "cuda" } } });
+    bench.post("/auto/config", &cuda).data();
+    bench.host.equip(&[Backend::Native]);
+    let told = bench.ask(Method::PUT, "/auto/config", r#"{"enabled":false}"#).data();
+    assert_eq!(told["config"]["enabled"], false);
+    let mut page = told["config"].clone();
+    page["autoTrain"] = json!(true);
+    bench.post("/auto/config", &page).data();
+    page["perTaskOverrides"]["should_respond"] = json!({ "backend": "cuda" });
+    let words = "backend cuda is not available here; available: native";
+    bench.post("/auto/config", &page).says(400, "INVALID_REQUEST", words);
+}
+
+#[test]
 fn a_backend_that_is_not_here_is_400_and_those_that_are_here_are_named() {
     let bench = Bench::new();
     bench.build();

@@ -23,7 +23,8 @@ pub struct Artifact {
     pub baseline: String,
     /// The best prompt, as a model is to be given it: its examples are in it.
     pub prompt: String,
-    /// Its score on the examples that were held back, 0 to 1.
+    /// Its score on the examples that were held back, 0 to 1. It is the best of all that were scored there, so of many
+    /// candidates and few such examples it flatters a little.
     pub score: f64,
     /// The same of the baseline.
     pub baseline_score: f64,
@@ -83,10 +84,13 @@ impl Artifact {
         })
     }
 
-    /// Writes it: all of it, or nothing.
+    /// Writes it: all of it, or nothing, which is so when it has more than can be read again.
     pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
         let mut json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         json.push(b'\n');
+        if json.len() as u64 > BYTES_MAX {
+            return Err(io::Error::other(format!("an optimised prompt takes more than {BYTES_MAX} bytes")));
+        }
         write_beside(path, |to| to.write_all(&json))
     }
 }
@@ -162,6 +166,10 @@ mod tests {
         let path = folder.path().join("prompt.json");
         assert_eq!(Artifact::open(&path).unwrap_err().to_string(), "could not open the prompt's file");
         let mut long = artifact();
+        long.dataset_id = "x".repeat(usize::try_from(BYTES_MAX).unwrap());
+        long.save(&path).unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        long.dataset_id.clear();
         long.lineage = vec![long.lineage[0].clone(); LINEAGE_MAX + 1];
         long.save(&path).unwrap();
         Artifact::open(&path).unwrap_err();

@@ -65,25 +65,25 @@ pub struct Candidate {
     pub note: String,
     /// The mean score of its answers to the examples that are learned from. An optimiser goes by this one.
     pub score: f64,
-    /// The same on the examples that were held back; what the result is chosen by. Where none are, as above.
-    pub held_out: f64,
+    /// The same on the examples that were held back; what the result is chosen by, and no optimiser is shown. Where none
+    /// are, as above.
+    pub(crate) held_out: f64,
     /// About how many tokens it has.
     pub tokens: u64,
 }
 
 impl<'a> Bench<'a> {
-    /// Scores the baseline, and is ready.
+    /// Scores the baseline, which [`Bench::tell`] is to tell of.
     pub(crate) fn new(
         mut caller: Caller<'a>,
         lesson: Lesson<'a>,
         baseline: Prompt,
-        mut watch: Watch<'a>,
+        watch: Watch<'a>,
     ) -> Result<Self, Ended> {
         let (score, held_out) = lesson.measure(&mut caller, &baseline)?;
         let (note, tokens) = ("baseline".to_owned(), baseline.tokens());
         let known = BTreeSet::from([baseline.clone()]);
         let first = Candidate { prompt: baseline, round: 0, variant: 0, note, score, held_out, tokens };
-        watch(Told { step: 1, newest: &first, best: &first, asked: caller.asked() })?;
         let (scored, chance) = (vec![first], Chance::new(lesson.seed, 0));
         Ok(Self { caller, lesson, chance, scored, known, best: 0, watch })
     }
@@ -102,8 +102,7 @@ impl<'a> Bench<'a> {
 
     /// The best so far, by its score on what was held back, then on what is learned from, then the shortest, then the
     /// first.
-    #[must_use]
-    pub fn best(&self) -> &Candidate {
+    pub(crate) fn best(&self) -> &Candidate {
         &self.scored[self.best]
     }
 
@@ -161,10 +160,15 @@ impl<'a> Bench<'a> {
             self.best = self.scored.len();
         }
         self.scored.push(candidate);
+        self.tell()?;
+        Ok(self.scored.last())
+    }
+
+    /// Tells of the newest candidate.
+    pub(crate) fn tell(&mut self) -> Result<(), Ended> {
         let Self { scored, watch, best, caller, .. } = self;
         let newest = &scored[scored.len() - 1];
-        watch(Told { step: scored.len() as u64, newest, best: &scored[*best], asked: caller.asked() })?;
-        Ok(Some(newest))
+        watch(Told { step: scored.len() as u64, newest, best: &scored[*best], asked: caller.asked() })
     }
 }
 

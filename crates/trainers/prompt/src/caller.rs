@@ -117,13 +117,13 @@ impl<'a> Caller<'a> {
             keys.iter().zip(wave).filter(|(key, _)| self.answers.get(key).is_none() && seen.insert(**key));
         let missing: Vec<(&Key, &Request)> = missing.collect();
         let failed = AtomicBool::new(false);
-        let enough = || failed.load(Ordering::Acquire) || (self.stop)();
         let call = |number: usize| -> Result<(Key, Completion), Ended> {
-            if enough() {
+            if failed.load(Ordering::Acquire) || (self.stop)() {
                 return Err(Ended::Stopped);
             }
             let (key, request) = missing[number];
-            let answer = self.model.complete(request, &enough).map_err(Ended::Unanswered)?;
+            // What is in flight when another fails is let end, since it is paid for.
+            let answer = self.model.complete(request, self.stop).map_err(Ended::Unanswered)?;
             self.answers.write(*key, &answer).map_err(Ended::NotKept)?;
             Ok((*key, answer))
         };

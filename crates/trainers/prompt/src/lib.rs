@@ -75,7 +75,7 @@
 //! - A seed, the same examples and a model that answers the same mean the same result, for any number of calls at once.
 //! - Everything has a bound: calls at once, the time and the bytes of each, tries and the waits between them, tokens,
 //!   candidates, the length of prompts, and the file of answers, which has 256 MiB at most.
-//! - Who is told to stop makes no further call; the one that is in flight has a timeout.
+//! - Who is told to stop makes no further call, and [`HttpModel`] cuts off those that are in flight.
 //! - A key is never shown. There is no TLS: a model that is not on this machine or its network belongs behind a proxy.
 
 mod answers;

@@ -1,8 +1,8 @@
 //! How well an answer fits what was expected: 0 to 1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// How an answer is compared with what was expected. All give 1 for the same text, and 0 to 1 for any two.
 ///
@@ -72,35 +72,57 @@ fn words(actual: &str, expected: &str) -> f64 {
 }
 
 fn fields(actual: &str, expected: &str) -> f64 {
-    let Some(expected_fields) = json(expected, Value::is_object) else {
+    let Some(expected_fields) = object(expected) else {
         return words(actual, expected);
     };
-    let Some(actual_fields) = json(actual, Value::is_object) else {
+    let Some(actual_fields) = object(actual) else {
         return 0.0;
     };
-    let (actual_fields, expected_fields) = (leaves(&actual_fields), leaves(&expected_fields));
-    let all: BTreeSet<&String> = expected_fields.keys().chain(actual_fields.keys()).collect();
-    let same = |path: &&&String| match (actual_fields.get(**path), expected_fields.get(**path)) {
-        (Some(Value::String(one)), Some(Value::String(other))) => one.trim() == other.trim(),
-        (one, other) => one == other,
-    };
-    if all.is_empty() { 1.0 } else { share(all.iter().filter(same).count(), all.len()) }
+    let (same, all) = compared(&actual_fields, &expected_fields);
+    if all == 0 { 1.0 } else { share(same, all) }
 }
 
-/// The fields of an object and of those within it, by their path; lists are one field each.
-fn leaves(object: &Value) -> BTreeMap<String, &Value> {
-    let mut leaves = BTreeMap::new();
-    let mut left = vec![(String::new(), object)];
-    while let Some((path, value)) = left.pop() {
-        match value.as_object().filter(|fields| !fields.is_empty()) {
-            Some(fields) => {
-                left.extend(fields.iter().map(|(name, value)| (format!("{path}/{name:?}"), value)));
-            }
-            None if path.is_empty() => {}
-            None => drop(leaves.insert(path, value)),
-        }
+fn object(text: &str) -> Option<Map<String, Value>> {
+    match json(text, Value::is_object)? {
+        Value::Object(fields) => Some(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
     }
-    leaves
+}
+
+/// How many fields are the same, of how many that either has. Those of objects within it count one by one, and lists are
+/// one field each. It goes as deep as JSON is read, which is 128 levels.
+fn compared(one: &Map<String, Value>, other: &Map<String, Value>) -> (usize, usize) {
+    let empty = Map::new();
+    let (mut same, mut all) = (0, 0);
+    for name in one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))) {
+        let (one, other) = (one.get(name), other.get(name));
+        let (one_within, other_within) = (within(one), within(other));
+        if one_within.is_none() && other_within.is_none() {
+            same += usize::from(is_same(one, other));
+            all += 1;
+            continue;
+        }
+        let inner = compared(one_within.unwrap_or(&empty), other_within.unwrap_or(&empty));
+        // What is no object beside one that is.
+        let beside = [(one, one_within), (other, other_within)];
+        let beside = beside.iter().filter(|(value, within)| value.is_some() && within.is_none()).count();
+        same += inner.0;
+        all += inner.1 + beside;
+    }
+    (same, all)
+}
+
+/// The fields of an object that has any.
+fn within(value: Option<&Value>) -> Option<&Map<String, Value>> {
+    value?.as_object().filter(|fields| !fields.is_empty())
+}
+
+/// Of texts, space around them makes no difference.
+fn is_same(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        (Some(Value::String(one)), Some(Value::String(other))) => one.trim() == other.trim(),
+        (one, other) => one == other,
+    }
 }
 
 fn action(actual: &str, expected: &str) -> f64 {
@@ -217,7 +239,17 @@ mod tests {
         let nested = r#"{"context_routing":{"primary":"a","more":["b"]},"x":{}}"#;
         check(Compare::Fields, r#"{"x":{},"context_routing":{"primary":"a","more":[]}}"#, nested, 2.0 / 3.0);
         check(Compare::Fields, r#"{"context_routing":"a","x":{}}"#, nested, 0.25);
+        check(Compare::Fields, r#"{"x":{"a":1,"b":2},"y":{}}"#, r#"{"x":{},"y":{"a":1}}"#, 0.0);
         check(Compare::Fields, "well, respond", "respond", 0.5);
+    }
+
+    /// A path to each of its fields would take 30 GB.
+    #[test]
+    fn many_fields_below_a_long_name_take_no_more_than_they_are() {
+        let fields: Vec<String> = (0..60_000).map(|number| format!(r#""{number}":1"#)).collect();
+        let answer = format!(r#"{{"{}":{{{}}}}}"#, "x".repeat(512 << 10), fields.join(","));
+        check(Compare::Fields, &answer, &answer, 1.0);
+        check(Compare::Fields, &answer, r#"{"action":"IGNORE"}"#, 0.0);
     }
 
     #[test]

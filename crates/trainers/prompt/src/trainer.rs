@@ -1,12 +1,12 @@
 //! An optimisation as a run of a yard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use trainyard_core::{Progress, Timestamp, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 use trainyard_trainkit::{Chance, real, told};
-use trainyard_trajectories::{HELD_OUT_SHARE, Row, split};
+use trainyard_trajectories::{HELD_OUT_SHARE, Row, held_out};
 
 use crate::answers::Answers;
 use crate::artifact::{Ancestor, Artifact};
@@ -19,7 +19,7 @@ use crate::prompt::{INSTRUCTION_BYTES_MAX, Prompt};
 
 /// Optimises a prompt, as a run of a yard.
 ///
-/// A part of the examples is held back. The prompt in use is measured on it three times; then the optimiser scores one
+/// A part of the examples is held back, and with one all that ask the same. The prompt in use is measured on it three times; then the optimiser scores one
 /// prompt after another. After each it reports: the step is the number of prompts that were scored, the loss is 1 − the
 /// best score on what was held back, and the performance is that score. The best prompt is handed over as an
 /// [`Artifact`], with the figures `score`, `baseline`, `loss`, `promoted` (1 or 0, see [`judge`](crate::judge)),
@@ -59,10 +59,11 @@ pub fn train_prompt(
     }
     let stop = || must_stop(cx).is_some();
     let caller = Caller::new(model, &stop, order.at_once, Some(order.tokens), Answers::default());
-    let run = Run { cx, order, parts: &parts, size };
+    let target = job.candidate.as_ref().map(|candidate| candidate.target.get());
+    let run = Run { cx, order, parts: &parts, size, target };
     let result = run.go(caller, baseline).map_err(|ended| run.failed(ended))?;
     let is_short = cx.stop_reason() != Some(Stop::TargetReached);
-    if job.candidate.is_some() && is_short {
+    if target.is_some() && is_short {
         return Ok(Trained::default());
     }
     run.hand_over(result)
@@ -75,6 +76,8 @@ struct Run<'a> {
     parts: &'a Parts,
     /// Examples that can be used.
     size: usize,
+    /// Of the contest it takes part in.
+    target: Option<f64>,
 }
 
 /// What came of it.
@@ -105,7 +108,7 @@ impl Run<'_> {
         let incumbent = lesson.measure_again(&mut caller, &in_use, MEASURED)?;
         let watch = Box::new(|told: Told<'_>| self.told(&told));
         let mut bench = Bench::new(caller, lesson, baseline, watch)?;
-        let ended = match order.optimizer.optimize(&mut bench) {
+        let ended = match bench.tell().and_then(|()| order.optimizer.optimize(&mut bench)) {
             Ok(()) | Err(Ended::Enough(_)) => None,
             Err(Ended::Stopped) if cx.stop_reason() == Some(Stop::TargetReached) => None,
             Err(spent @ Ended::Spent { .. }) => {
@@ -145,8 +148,9 @@ impl Run<'_> {
     /// Reports a candidate, and makes sure of it.
     fn told(&self, told: &Told<'_>) -> Result<(), Ended> {
         let cx = self.cx;
-        // What an earlier attempt has told is not told again, while its answers last.
-        if told.asked > 0 || told.step > cx.resume_from() {
+        let is_target_reached = self.target.is_some_and(|target| told.best.held_out >= target);
+        // What an earlier attempt has told is not told again, while its answers last; but each has to reach the target.
+        if told.asked > 0 || told.step > cx.resume_from() || is_target_reached {
             let _ = cx.report(progress(told, self.order.total())); // what it answers is asked for next
         }
         if told.step > cx.resume_from() && cx.stop_reason().is_none_or(Stop::may_write) {
@@ -170,8 +174,9 @@ impl Run<'_> {
     fn failed(&self, ended: Ended) -> TrainError {
         match ended {
             Ended::Stopped => match must_stop(self.cx) {
-                None | Some(Stop::ShuttingDown) => TrainError::interrupted(Stop::ShuttingDown.to_string()),
+                Some(Stop::ShuttingDown) => TrainError::interrupted(Stop::ShuttingDown.to_string()),
                 Some(stop) => stop.into(),
+                None => TrainError::retry("the model or the optimizer has stopped, and was not told to"),
             },
             Ended::Spent { .. } => {
                 TrainError::failed(format!("{ended}, and the prompt to begin with is not yet scored"))
@@ -187,7 +192,7 @@ impl Run<'_> {
 
     /// The best prompt, with what the gate says to it.
     fn hand_over(&self, optimised: Optimised) -> Result<Trained, TrainError> {
-        let Self { cx, order, parts, size } = *self;
+        let Self { cx, order, parts, size, .. } = *self;
         let Optimised { scored, best, incumbent, spent, ended } = optimised;
         let gate = judge(best.held_out, &incumbent);
         let step = scored.len() as u64;
@@ -253,7 +258,8 @@ fn is_usable(row: &Row) -> bool {
     !row.user.trim().is_empty() && !row.expected.trim().is_empty()
 }
 
-/// So many rows at most, in their order, in two parts.
+/// So many rows at most, in their order, in two parts. Rows that ask the same are in the same part, since a prompt that
+/// shows one as an example knows the answer to the others; the first decides for them all.
 fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
     let mut places: Vec<usize> = (0..usable.len()).collect();
     if places.len() > most {
@@ -261,9 +267,16 @@ fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
         places.truncate(most);
         places.sort_unstable();
     }
-    let chosen = places.into_iter().map(|place| usable[place].clone()).collect();
-    let (learning, held_out) = split(chosen, |row: &Row| row.id.clone(), HELD_OUT_SHARE);
-    Parts { learning, held_out }
+    let chosen: Vec<&Row> = places.into_iter().map(|place| usable[place]).collect();
+    let mut seen = BTreeSet::new();
+    let first: Vec<&Row> = chosen.iter().copied().filter(|row| seen.insert(&row.user)).collect();
+    let ids: Vec<&str> = first.iter().map(|row| row.id.as_str()).collect();
+    let held = first.iter().zip(held_out(&ids, HELD_OUT_SHARE));
+    let held: BTreeSet<&String> = held.filter(|(_, is_held)| *is_held).map(|(row, _)| &row.user).collect();
+    let (held_out, learning): (Vec<&Row>, Vec<&Row>) =
+        chosen.into_iter().partition(|row| held.contains(&row.user));
+    let owned = |rows: Vec<&Row>| rows.into_iter().cloned().collect();
+    Parts { learning: owned(learning), held_out: owned(held_out) }
 }
 
 /// The prompt to begin with: as ordered, or that of most examples, or a sentence.
@@ -303,11 +316,32 @@ const SAMPLE: u64 = 1;
 
 #[cfg(test)]
 mod tests {
+    use trainyard_trajectories::split;
+
     use super::*;
+
+    fn row(number: usize, user: &str) -> Row {
+        Row::new(number.to_string(), "", "", user, "answered")
+    }
+
+    #[test]
+    fn no_question_is_both_learned_from_and_held_back() {
+        let rows: Vec<Row> = (0..200).map(|number| row(number, &format!("asked {}", number % 40))).collect();
+        let Parts { learning, held_out } = parts(rows.iter().collect(), 1, 200);
+        assert_eq!((learning.len() + held_out.len(), held_out.len() % 5), (200, 0));
+        assert!((1..=100).contains(&held_out.len()), "{}", held_out.len());
+        assert!(held_out.iter().all(|held| learning.iter().all(|row| row.user != held.user)));
+        let same: Vec<Row> = (0..9).map(|number| row(number, "asked")).collect();
+        assert_eq!(parts(same.iter().collect(), 1, 9).learning.len(), 9);
+        // Where none asks the same as another, it is the split of everybody.
+        let each: Vec<Row> = (0..90).map(|number| row(number, &number.to_string())).collect();
+        let Parts { learning, held_out } = parts(each.iter().collect(), 1, 90);
+        assert_eq!((learning, held_out), split(each, |row| row.id.clone(), HELD_OUT_SHARE));
+    }
 
     #[test]
     fn of_more_examples_than_are_wanted_any_are_taken_in_their_order() {
-        let row = |number: usize| Row::new(number.to_string(), "", "", "asked", "answered");
+        let row = |number: usize| row(number, &format!("asked {number}"));
         let rows: Vec<Row> = (0..100).map(row).collect();
         let taken = |seed, most| {
             let Parts { learning, held_out } = parts(rows.iter().collect(), seed, most);

@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use support::{Asked, Fake, Reply};
@@ -165,4 +167,32 @@ fn a_wait_between_tries_ends_when_it_is_time_to_stop() {
     let error = model.complete(&Request::new("", "hello"), &|| stop.load(Ordering::Acquire)).unwrap_err();
     assert!(error.is_stopped());
     assert_eq!(fake.calls(), 1);
+}
+
+/// Its time would be a minute otherwise.
+#[test]
+fn a_call_in_flight_is_cut_off_when_it_is_time_to_stop() {
+    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"choices\"".to_vec();
+    let unbounded = b"HTTP/1.1 200 OK\r\n\r\n{\"choices\"".to_vec();
+    for begun in [Vec::new(), b"HTTP/1.1 200".to_vec(), half, unbounded] {
+        let (tell, told) = channel();
+        let fake = Fake::start(move |_| Reply::Stall(begun.clone(), tell.clone()));
+        let model = HttpModel::new(endpoint(&fake.url(), 1).with_call_timeout(Duration::from_secs(60)));
+        let is_time = Cell::new(false);
+        let stop = || {
+            is_time.set(is_time.get() || told.try_recv().is_ok());
+            is_time.get()
+        };
+        let error = model.complete(&Request::new("", "hello"), &stop).unwrap_err();
+        assert!(error.is_stopped(), "{error}");
+        told.recv_timeout(Duration::from_secs(60)).expect("the server is hung up on");
+        assert_eq!(fake.calls(), 1);
+    }
+}
+
+#[test]
+fn what_another_server_calls_the_same_is_another_model() {
+    let name = |url: &str| HttpModel::new(endpoint(url, 1)).name().to_owned();
+    assert_eq!(name("http://127.0.0.1:1/v1"), name("http://127.0.0.1:1/"));
+    assert_ne!(name("http://127.0.0.1:1"), name("http://127.0.0.1:2"));
 }

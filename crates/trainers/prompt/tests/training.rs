@@ -5,135 +5,22 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use support::run::{Held, Made, ROWS, SECONDS, alone, open, order, outcome, submission};
 use support::{BASELINE, Fake, Reply, examples, model};
 use trainyard_core::port::Change;
-use trainyard_core::{
-    CandidateId, Class, ContestPlan, Entrant, JobId, Kind, Label, Outcome, Parameters, QueueName, Reason,
-    Score, Subject, Submission, Timestamp,
-};
+use trainyard_core::{Kind, Outcome, Reason, Score};
 use trainyard_journal::MemoryJournal;
-use trainyard_prompt::{
-    Api, Artifact, Completion, Endpoint, HttpModel, LanguageModel, ModelError, Order, Patience, Request,
-    optimizer, train_prompt,
-};
+use trainyard_prompt::{Api, Endpoint, HttpModel, Order, Patience, optimizer, train_prompt};
 use trainyard_runtime::{Context, JobToTrain, Trainyard};
-use trainyard_trajectories::Row;
 
-const SECONDS: Duration = Duration::from_secs(60);
-const ROWS: usize = 24;
 const NAMES: [&str; 4] = ["gepa", "mipro", "instruction-search", "bootstrap-fewshot"];
-
-/// A model that is held before one of its calls until it is time to stop.
-struct Held {
-    model: HttpModel,
-    /// From 1; 0 for never.
-    at: usize,
-    calls: AtomicUsize,
-    told: Mutex<Sender<()>>,
-}
-
-impl Held {
-    fn new(fake: &Fake, at: usize) -> (Arc<Self>, Receiver<()>) {
-        let (told, is_told) = channel();
-        let patience = Patience::default().with_first_wait(Duration::ZERO).with_tries(2.try_into().unwrap());
-        let endpoint = Endpoint::new(Api::Ollama, &fake.url(), "tiny").unwrap().with_patience(patience);
-        let held =
-            Self { model: HttpModel::new(endpoint), at, calls: AtomicUsize::new(0), told: Mutex::new(told) };
-        (Arc::new(held), is_told)
-    }
-}
-
-impl LanguageModel for Held {
-    fn name(&self) -> &str {
-        self.model.name()
-    }
-
-    fn complete(&self, request: &Request, stop: &dyn Fn() -> bool) -> Result<Completion, ModelError> {
-        if self.calls.fetch_add(1, Ordering::AcqRel) + 1 == self.at {
-            self.told.lock().unwrap().send(()).expect("the test listens");
-            while !stop() {
-                std::thread::yield_now();
-            }
-        }
-        // The call that is in flight when it is told to stop.
-        self.model.complete(request, &|| false)
-    }
-}
-
-fn order(name: &str) -> Order {
-    let order = Order::new("should_respond").with_optimizer(Arc::from(optimizer(name).unwrap()));
-    let order = order.with_baseline(BASELINE).with_dataset("dataset-1").with_calls_at_once(NonZeroUsize::MIN);
-    order.with_generated_at(Timestamp::from_millis(1_718_000_000_000))
-}
-
-fn open(
-    folder: &Path,
-    journal: MemoryJournal,
-    model: &Arc<Held>,
-    examples: Vec<Row>,
-    order: Order,
-) -> Trainyard {
-    let model = Arc::clone(model);
-    let trainer = move |cx: &mut Context, job: &JobToTrain| train_prompt(cx, job, &examples, &*model, &order);
-    let builder = Trainyard::builder(folder).journal(journal).report_every(Duration::ZERO);
-    builder.trainer(Kind::new("prompt").unwrap(), trainer).start().unwrap().0
-}
-
-/// A job whose id is the same in every yard, so that the seed is.
-fn submission() -> Submission {
-    let class = Class::new(Kind::new("prompt").unwrap(), QueueName::new("default").unwrap());
-    Submission::new(JobId::from_u128(7), Subject::new("eliza/task/should_respond").unwrap(), Arc::new(class))
-}
-
-/// What came of it: the file, what is in it, and the figures.
-#[derive(Debug, PartialEq)]
-struct Made {
-    bytes: Vec<u8>,
-    artifact: Artifact,
-    figures: Vec<(String, f64)>,
-}
-
-impl Made {
-    fn of(yard: &Trainyard, outcome: &Outcome) -> Self {
-        let Outcome::Completed { model: Some(id) } = outcome else { panic!("{outcome}") };
-        let registered = yard.model(*id).unwrap();
-        let path = yard.artifact_path(&registered).unwrap();
-        let figures = registered.metrics.iter().map(|(name, score)| (name.as_str().to_owned(), score.get()));
-        let artifact = Artifact::open(&path).unwrap();
-        Self { bytes: std::fs::read(path).unwrap(), artifact, figures: figures.collect() }
-    }
-
-    fn figure(&self, name: &str) -> f64 {
-        self.figures.iter().find(|(known, _)| known == name).unwrap().1
-    }
-}
-
-/// What comes of an optimisation that is left alone.
-fn outcome(fake: &Fake, examples: Vec<Row>, order: Order) -> Result<Made, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let (held, _is_told) = Held::new(fake, 0);
-    let yard = open(folder.path(), MemoryJournal::new(), &held, examples, order);
-    let job = yard.submit(submission()).wait().unwrap().job;
-    let outcome = yard.finished(job).wait().unwrap();
-    let made = if let Outcome::Failed { reason } = outcome {
-        Err(reason.to_string())
-    } else {
-        Ok(Made::of(&yard, &outcome))
-    };
-    yard.shutdown(SECONDS).wait().unwrap();
-    made
-}
-
-fn alone(fake: &Fake, order: Order) -> Made {
-    outcome(fake, examples(ROWS), order).unwrap()
-}
 
 #[test]
 fn every_optimizer_finds_the_better_prompt() {
@@ -305,6 +192,39 @@ fn a_cancelled_optimisation_makes_no_further_call() {
     }
 }
 
+/// The call would take an hour, and the grace is a day: it is the call that ends.
+#[test]
+fn a_cancel_and_a_shutdown_cut_off_the_calls_that_are_in_flight() {
+    for is_cancelled in [true, false] {
+        let (tell, told) = channel();
+        let fake = Fake::start(move |_| Reply::Stall(b"HTTP/1.1 200 OK\r\n".to_vec(), tell.clone()));
+        let endpoint = Endpoint::new(Api::OpenAi, &fake.url(), "tiny").unwrap();
+        let model = HttpModel::new(endpoint.with_call_timeout(Duration::from_secs(3_600)));
+        let order = order("gepa").with_calls_at_once(3.try_into().unwrap());
+        let trainer =
+            move |cx: &mut Context, job: &JobToTrain| train_prompt(cx, job, &examples(ROWS), &model, &order);
+        let folder = tempfile::tempdir().unwrap();
+        let builder = Trainyard::builder(folder.path()).journal(MemoryJournal::new());
+        let (yard, _) = builder.trainer(Kind::new("prompt").unwrap(), trainer).start().unwrap();
+        let mut submission = submission();
+        Arc::get_mut(&mut submission.class).unwrap().limits.grace = Duration::from_secs(24 * 3_600);
+        let job = yard.submit(submission).wait().unwrap().job;
+        let hear = || (0..3).for_each(|_| told.recv_timeout(SECONDS).expect("the server tells"));
+        hear();
+        if is_cancelled {
+            yard.cancel(job, Reason::new("enough")).wait().unwrap();
+            hear();
+            assert_eq!(
+                yard.finished(job).wait().unwrap(),
+                Outcome::Cancelled { reason: Reason::new("enough") }
+            );
+        }
+        let report = yard.shutdown(SECONDS).wait().unwrap();
+        assert_eq!((report.attempts_interrupted, report.stuck_threads), (usize::from(!is_cancelled), 0));
+        assert_eq!(fake.calls(), 3);
+    }
+}
+
 #[test]
 fn a_spent_budget_ends_it_with_the_best_so_far() {
     let fake = Fake::start(model);
@@ -404,40 +324,6 @@ fn only_what_beats_the_prompt_in_use_on_what_was_held_back_is_promoted() {
     let made = outcome(&fake, one, order("bootstrap-fewshot")).unwrap();
     assert_eq!((made.artifact.baseline_score, made.artifact.score), (0.0, 1.0));
     assert_eq!((made.artifact.held_out_size, made.figure("promoted")), (0, 0.0));
-}
-
-/// Optimisers compete: whoever comes to the target first has won, and does no more than that takes.
-#[test]
-fn in_a_contest_it_ends_at_the_target_and_short_of_it_hands_nothing_over() {
-    let fake = Fake::start(model);
-    let whole = alone(&fake, order("gepa")).artifact;
-    let folder = tempfile::tempdir().unwrap();
-    let (held, _is_told) = Held::new(&fake, 0);
-    let kind = Kind::new("prompt").unwrap();
-    let trainer = move |cx: &mut Context, job: &JobToTrain| {
-        let label = job.candidate.as_ref().unwrap().label.as_str();
-        let order =
-            if label == "gepa" { order("gepa") } else { order("gepa").with_candidates(NonZeroU64::MIN) };
-        train_prompt(cx, job, &examples(ROWS), &*held, &order)
-    };
-    let builder = Trainyard::builder(folder.path()).journal(MemoryJournal::new());
-    let (yard, _) = builder.trainer(kind, trainer).start().unwrap();
-    let entrant = |(number, name): (u128, &str)| Entrant {
-        id: CandidateId::from_u128(number),
-        label: Label::new(name).unwrap(),
-        parameters: Parameters::default(),
-    };
-    let candidates = (1..).zip(["nothing", "gepa"]).map(entrant).collect();
-    let target = Score::new(0.9).unwrap();
-    let contest = Some(Arc::new(ContestPlan { target, candidates, median: None }));
-    let job = yard.submit(Submission { contest, ..submission() }).wait().unwrap().job;
-    let made = Made::of(&yard, &yard.finished(job).wait().unwrap());
-    yard.shutdown(SECONDS).wait().unwrap();
-    assert_eq!(made.artifact.score, 1.0);
-    let lineage = &made.artifact.lineage;
-    assert!(
-        lineage.len() < whole.lineage.len() && lineage[..lineage.len() - 1].iter().all(|one| one.score < 0.9)
-    );
 }
 
 #[test]

@@ -98,25 +98,25 @@ impl Endpoint {
         self
     }
 
-    /// The time to connect, 1 ms to 1 minute. Default: 5 seconds.
+    /// The time to look up the host, and again to connect, 1 ms to 10 seconds: as long may a cancel go unheeded. Default: 5
+    /// seconds.
     #[must_use]
     pub fn with_connect_timeout(mut self, time: Duration) -> Self {
-        self.connect_timeout = time.clamp(Duration::from_millis(1), Duration::from_secs(60));
+        self.connect_timeout = time.clamp(Duration::from_millis(1), Duration::from_secs(10));
         self
     }
 
-    /// The time for one call, from the first byte sent to the last one read, 1 ms to 1 hour: how long a cancel may go
-    /// unheeded. Default: 2 minutes.
+    /// The time for one call, from the first byte sent to the last one read, 1 ms to 1 hour. Default: 2 minutes.
     #[must_use]
     pub fn with_call_timeout(mut self, time: Duration) -> Self {
         self.call_timeout = time.clamp(Duration::from_millis(1), Duration::from_secs(3_600));
         self
     }
 
-    /// The longest body of an answer, in bytes; a longer one is no answer. Default: 1 MiB.
+    /// The longest body of an answer, in bytes, 64 MiB at most; a longer one is no answer. Default: 1 MiB.
     #[must_use]
     pub fn with_answer_bytes(mut self, bytes: NonZeroU64) -> Self {
-        self.answer_bytes_max = bytes.get();
+        self.answer_bytes_max = bytes.get().min(ANSWER_BYTES_MAX);
         self
     }
 
@@ -227,6 +227,7 @@ const MODEL: &str = "qwen2.5:7b-instruct";
 const MODEL_BYTES_MAX: usize = 256;
 const URL_BYTES_MAX: usize = 2_048;
 const KEY_BYTES_MAX: usize = 4_096;
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

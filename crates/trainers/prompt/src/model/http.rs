@@ -1,22 +1,30 @@
 //! A model that is reached over HTTP.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use ureq::config::Config;
 use ureq::http::{Response, header};
 use ureq::{Agent, Body, Error};
 
+use crate::model::patience::GLANCE;
 use crate::model::{Completion, Endpoint, LanguageModel, ModelError, Request, wire};
 
 /// A model behind a URL.
 ///
 /// No redirect is followed and no proxy of the environment is asked, so what is sent goes where it was told and nowhere
 /// else. A call that fails in a way that may pass (no connection, no answer in time, half an answer, garbage, a 408, 429
-/// or 5xx) is made again, as [`Patience`](crate::Patience) says; waits end when it is time to stop.
+/// or 5xx) is made again, as [`Patience`](crate::Patience) says.
+///
+/// When it is time to stop, waits end, and a call that is in flight is cut off: its connection is closed, so that the
+/// server need not go on either. Only looking up a name and connecting are let end, which have the connect timeout each.
 #[derive(Debug)]
 pub struct HttpModel {
     endpoint: Endpoint,
-    agent: Agent,
+    name: String,
+    config: Config,
 }
 
 impl HttpModel {
@@ -27,17 +35,51 @@ impl HttpModel {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
+            .max_idle_connections(0)
+            .timeout_resolve(Some(endpoint.connect_timeout))
             .timeout_connect(Some(endpoint.connect_timeout))
             .timeout_global(Some(endpoint.call_timeout))
             .user_agent("trainyard")
             .build();
-        Self { endpoint, agent: config.new_agent() }
+        let name = format!("{} at {}", endpoint.model, endpoint.url);
+        Self { endpoint, name, config }
     }
 
-    /// One call.
-    fn call(&self, body: &[u8], request: &Request) -> Result<Completion, ModelError> {
+    /// One call, which is cut off when it is time to stop.
+    fn call(
+        &self,
+        body: &[u8],
+        request: &Request,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Completion, ModelError> {
+        // An agent for each call, since it is the agent that is shut down.
+        let agent = &self.config.new_agent();
+        let (tell, told) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            let calling = move || {
+                let _ = tell.send(self.call_on(agent, body, request)); // it is listened to until the end
+            };
+            thread::Builder::new().spawn_scoped(scope, calling).map_err(|error| {
+                ModelError::transient("there is no thread for a call of the model").with_source(error)
+            })?;
+            loop {
+                match told.recv_timeout(GLANCE) {
+                    Ok(answer) => return answer,
+                    Err(RecvTimeoutError::Timeout) if stop() => break,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => unreachable!("it tells before it ends"),
+                }
+            }
+            agent.clone().shutdown();
+            // An answer that was quicker is paid for.
+            told.recv().ok().and_then(Result::ok).ok_or_else(ModelError::stopped)
+        })
+    }
+
+    /// One call, to its end.
+    fn call_on(&self, agent: &Agent, body: &[u8], request: &Request) -> Result<Completion, ModelError> {
         let Endpoint { api, url, key, .. } = &self.endpoint;
-        let mut call = self.agent.post(format!("{url}{}", api.path()));
+        let mut call = agent.post(format!("{url}{}", api.path()));
         call =
             call.header(header::CONTENT_TYPE, "application/json").header(header::ACCEPT, "application/json");
         if let Some(key) = key {
@@ -77,7 +119,7 @@ impl HttpModel {
                 "the model server at {url} answered more than {limit} bytes"
             ));
         }
-        let what = if let Error::Timeout(ureq::Timeout::Connect) = error {
+        let what = if let Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) = error {
             format!("the model server at {url} could not be reached in time")
         } else if let Error::Timeout(_) = error {
             let seconds = self.endpoint.call_timeout.as_secs_f32();
@@ -103,15 +145,16 @@ impl HttpModel {
 }
 
 impl LanguageModel for HttpModel {
+    /// The name of the model and the URL: what one server calls by a name another may not.
     fn name(&self) -> &str {
-        &self.endpoint.model
+        &self.name
     }
 
     fn complete(&self, request: &Request, stop: &dyn Fn() -> bool) -> Result<Completion, ModelError> {
         let body = wire::question(self.endpoint.api, &self.endpoint.model, request).to_string();
         let digest: [u8; 32] = Sha256::digest(&body).into();
         let question = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        self.endpoint.patience.insist(question, stop, || self.call(body.as_bytes(), request))
+        self.endpoint.patience.insist(question, stop, || self.call(body.as_bytes(), request, stop))
     }
 }
 

@@ -15,11 +15,11 @@ pub use self::patience::Patience;
 
 /// Something that answers in words. [`HttpModel`] is one; a program may bring its own.
 pub trait LanguageModel: Send + Sync {
-    /// Which model it is. Answers that were paid for are found again by it, so it names what answers and not where: two
-    /// servers with the same model have the same name.
+    /// Which model it is. Answers that were paid for are found again by it: whatever may answer otherwise has another
+    /// name.
     fn name(&self) -> &str;
 
-    /// Answers one request. It may take its time; between tries it asks whether to stop, and then returns soon.
+    /// Answers one request. It may take its time; meanwhile it asks now and then whether to stop, and then returns soon.
     ///
     /// # Errors
     /// [`ModelError`] when there is no answer, after whatever retries it makes.

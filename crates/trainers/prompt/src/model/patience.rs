@@ -139,8 +139,8 @@ fn wait_or_stop(wait: Duration, stop: &dyn Fn() -> bool) -> bool {
 }
 
 const TRIES_MAX: NonZeroU32 = NonZeroU32::new(100).expect("100 is not 0");
-/// How long a stop may go unseen while nothing but time is waited for.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How long a stop may go unseen while something is waited for.
+pub(super) const GLANCE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

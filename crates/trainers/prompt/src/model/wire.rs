@@ -32,7 +32,8 @@ pub(super) fn question(api: Api, model: &str, request: &Request) -> Value {
     }
 }
 
-/// What an answer says, or what is wrong with it. Counts that are missing or beyond all reason are estimated.
+/// What an answer says, or what is wrong with it. Counts that are missing, 0 (as of a question that the server had at
+/// hand) or beyond all reason are estimated, so that a budget holds whatever a server says.
 pub(super) fn answer(api: Api, request: &Request, body: &[u8]) -> Result<Completion, &'static str> {
     let (text, prompt, completion) = match api {
         Api::OpenAi => {
@@ -51,7 +52,7 @@ pub(super) fn answer(api: Api, request: &Request, body: &[u8]) -> Result<Complet
     let asked =
         || request.messages.iter().fold(tokens(&request.system), |sum, said| sum + tokens(&said.text));
     let counted = |said: Option<u64>, estimate: &dyn Fn() -> u64| {
-        let said = said.filter(|&count| count <= TOKENS_MAX);
+        let said = said.filter(|count| (1..=TOKENS_MAX).contains(count));
         u32::try_from(said.unwrap_or_else(estimate)).unwrap_or(u32::MAX)
     };
     let prompt_tokens = counted(prompt, &asked);
@@ -158,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_not_counted_is_estimated() {
-        for count in ["", r#", "eval_count": 99999999999999"#] {
+        for count in ["", r#", "eval_count": 99999999999999"#, r#", "eval_count": 0, "prompt_eval_count": 0"#]
+        {
             let body = format!(r#"{{"message":{{"content":"one two, three"}}{count}}}"#);
             let said = answer(Api::Ollama, &request(), body.as_bytes()).unwrap();
             assert_eq!((said.prompt_tokens, said.completion_tokens), (8, 3));

@@ -11,7 +11,8 @@ use crate::optimizer::Optimizer;
 use crate::prompt::{Demo, Prompt};
 use crate::shown::demo;
 
-/// The baseline, followed by the best examples there are.
+/// The baseline, followed by the best examples there are. Of a question about 600 bytes are shown; of an answer all, so
+/// that those of more than 4 KiB are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootstrapFewShot {
     /// How many examples. Default: 5; at most 64 count.
@@ -47,14 +48,14 @@ pub(super) fn best(examples: &[Row], k: u32) -> Vec<Demo> {
     let reward = |example: &Row| example.reward.filter(|reward| !reward.is_nan());
     let mut order: Vec<&Row> = examples.iter().collect();
     order.sort_by(|one, other| reward(other).partial_cmp(&reward(one)).unwrap_or(Ordering::Equal));
-    order.into_iter().take(count(k)).map(demo).collect()
+    order.into_iter().filter_map(demo).take(count(k)).collect()
 }
 
 /// Any of them.
 pub(super) fn any(examples: &[Row], k: u32, chance: &mut Chance) -> Vec<Demo> {
     let mut order: Vec<&Row> = examples.iter().collect();
     chance.shuffle(&mut order);
-    order.into_iter().take(count(k)).map(demo).collect()
+    order.into_iter().filter_map(demo).take(count(k)).collect()
 }
 
 fn count(k: u32) -> usize {
@@ -71,7 +72,7 @@ mod tests {
     fn the_most_rewarded_are_shown_first_and_of_equals_the_first() {
         let rewards = [None, Some(0.1), Some(0.9), Some(f64::NAN), Some(0.1), Some(-1.0)];
         let example = |(number, reward): (usize, Option<f64>)| {
-            let mut row = Row::new("", "", "", number.to_string(), "x".repeat(700));
+            let mut row = Row::new("", "", "", number.to_string(), "x".repeat(4 << 10));
             row.reward = reward;
             row
         };
@@ -79,9 +80,14 @@ mod tests {
         let order = |k| best(&examples, k).iter().map(|demo| demo.input.clone()).collect::<Vec<_>>().concat();
         assert_eq!(order(9), "214503");
         assert_eq!(order(2), "21");
-        assert_eq!(best(&examples, 1)[0].output, format!("{}…", "x".repeat(600)));
+        assert_eq!(best(&examples, 1)[0].output, examples[2].expected, "an answer is never cut");
         let mut shuffled: Vec<Demo> = any(&examples, 9, &mut Chance::new(1, 0));
         shuffled.sort();
         assert_eq!(shuffled.len(), 6);
+        let mut longer = examples.clone();
+        longer[2].expected.push('x');
+        longer[1].user = "y".repeat(700);
+        let shown = best(&longer, 9);
+        assert_eq!((shown.len(), shown[0].input.clone()), (5, format!("{}…", "y".repeat(600))));
     }
 }

@@ -3,7 +3,7 @@
 use trainyard_trajectories::Row;
 
 use crate::model::Request;
-use crate::shown::{SHOWN_BYTES_MAX, cut, demo};
+use crate::shown::{SHOWN_BYTES_MAX, cut};
 
 /// How warm, and how long, an answer may be.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +78,9 @@ fn tagged(instruction: &str) -> String {
 }
 
 fn shown(example: &Row) -> String {
-    let demo = demo(example);
-    format!("\n<input>{}</input>\n<expected>{}</expected>\n", demo.input, demo.output)
+    let Row { user, expected, .. } = example;
+    let (input, expected) = (cut(user, SHOWN_BYTES_MAX), cut(expected, SHOWN_BYTES_MAX));
+    format!("\n<input>{input}</input>\n<expected>{expected}</expected>\n")
 }
 
 const WRITER: &str = "You write system prompts for language models. Answer with the new prompt alone, between <prompt> \

@@ -1,9 +1,12 @@
 //! A model server on loopback that does as it is told, and a task that a better prompt really does better at.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+pub(crate) mod run;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
@@ -41,6 +44,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// Nothing, for as long as the server is there.
     Hang,
+    /// These bytes, which is told, and nothing more until whoever asked has hung up, which is told too.
+    Stall(Vec<u8>, Sender<()>),
 }
 
 impl Reply {
@@ -139,12 +144,20 @@ impl Shared {
         let bytes = match (self.script)(&asked) {
             Reply::Say(text) => match said(&asked, &text) {
                 Reply::Raw(bytes) => bytes,
-                Reply::Say(_) | Reply::Hang => unreachable!("it is said in bytes"),
+                Reply::Say(_) | Reply::Hang | Reply::Stall(..) => unreachable!("it is said in bytes"),
             },
             Reply::Raw(bytes) => bytes,
             Reply::Hang => {
                 let closed = self.closed.lock().unwrap();
                 drop(self.is_closed.wait_while(closed, |closed| !*closed).unwrap());
+                return;
+            }
+            Reply::Stall(bytes, told) => {
+                reader.get_mut().write_all(&bytes).unwrap();
+                told.send(()).unwrap();
+                // It may end with an error too.
+                assert_eq!(reader.read(&mut [0]).unwrap_or(0), 0, "nothing more was to come");
+                told.send(()).unwrap();
                 return;
             }
         };
