@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::eliza::{Agent, FakeOllama, Program, config, text, trajectory};
-use support::until_told;
+use support::{until, until_told};
 use trainyard_eliza::{Absence, Backend, Runtime, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_server::{ElizaCommand, Presence, Service, ServiceConfig, ValidateCommand};
@@ -20,6 +20,11 @@ fn open(config: ServiceConfig) -> (Service, Agent) {
     let (service, _) = Service::open(config).expect("the folder can be opened");
     let agent = Agent::new(service.url());
     (service, agent)
+}
+
+/// The yard is not told of lines, so this has to be asked for.
+fn is_at_gate(agent: &Agent, job: &str) -> bool {
+    agent.job(job)["logs"].as_array().expect("a list").contains(&json!("at the gate"))
 }
 
 fn completed(count: u64) -> Vec<Value> {
@@ -51,9 +56,8 @@ fn from_trajectories_to_a_model_that_is_used_and_all_of_it_stays() {
     program.wait_at(2);
     let job = agent
         .start(&json!({ "datasetId": dataset["id"], "backend": "cuda", "iterations": 4, "model": "small" }));
-    until_told(service.yard(), "it is at the gate", || {
-        let job = agent.job(&job);
-        job["logs"].as_array().unwrap().contains(&json!("at the gate"))
+    until("it is at the gate, and how far it is is known", || {
+        is_at_gate(&agent, &job) && agent.job(&job)["loss"] == 0.88
     });
     let running = agent.job(&job);
     assert_eq!((&running["status"], &running["loss"]), (&json!("running"), &json!(0.88)), "{running}");
@@ -120,9 +124,7 @@ fn a_training_goes_on_over_a_shutdown() {
     agent.send(&completed(3));
     program.wait_at(2);
     let job = agent.start(&json!({ "backend": "cuda", "iterations": 3 }));
-    until_told(service.yard(), "it is at the gate", || {
-        agent.job(&job)["logs"].as_array().unwrap().contains(&json!("at the gate"))
-    });
+    until("it is at the gate", || is_at_gate(&agent, &job));
     let closed = service.shutdown(SECONDS);
     let left = closed.yard.unwrap();
     assert_eq!((left.attempts_left, left.attempts_interrupted), (1, 0), "{closed}");
@@ -169,16 +171,12 @@ fn a_cancelled_training_is_over_at_once_and_its_program_too() {
     program.wait_at(1);
     let job = agent.start(&json!({ "backend": "cuda", "iterations": 2 }));
     let next = agent.start(&json!({ "backend": "cuda", "iterations": 3 }));
-    until_told(service.yard(), "it is at the gate", || {
-        agent.job(&job)["logs"].as_array().unwrap().contains(&json!("at the gate"))
-    });
+    until("it is at the gate", || is_at_gate(&agent, &job));
     assert_eq!(agent.job(&next)["status"], "queued", "one at a time");
     let cancelled = agent.done(&format!("jobs/{job}/cancel"), &Value::Null)["job"].clone();
     assert_eq!(cancelled["status"], "cancelled");
     // It runs only when the first one's program has ended.
-    until_told(service.yard(), "the next one is at the gate", || {
-        agent.job(&next)["logs"].as_array().unwrap().contains(&json!("at the gate"))
-    });
+    until("the next one is at the gate", || is_at_gate(&agent, &next));
     program.let_go();
     until_told(service.yard(), "the next one is trained", || agent.is(&next, "completed"));
     assert_eq!(agent.job(&job)["status"], "cancelled");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{Bench, MemoryHost, Told, Yardmaster};
 use trainyard_core::port::Handle;
 use trainyard_core::{Class, Command, Kind, Progress, QueueName, Subject, Submission, Switch};
-use trainyard_eliza::{Build, Limits, RunNotes, Settings};
+use trainyard_eliza::{Backend, Build, DatasetId, Limits, RunNotes, Settings, Source, TrainParameters};
 use trainyard_http::{Method, Mounts, Request, Server, ServerConfig, Service, block_on};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -63,6 +63,39 @@ fn without_a_dataset_the_newest_is_trained_on_and_without_any_one_is_built() {
     let bench = Bench::new();
     bench.start(&json!({ "maxTrajectories": 1_000_000 }));
     assert_eq!(bench.host.builds()[0].limit, 5_000);
+}
+
+#[test]
+fn every_backend_is_told_what_was_asked_for() {
+    let bench = Bench::new();
+    let dataset = bench.build();
+    bench.build();
+    for (number, backend) in Backend::ALL.into_iter().enumerate() {
+        let body = json!({
+            "datasetId": dataset, "maxTrajectories": 2, "backend": backend.as_str(), "model": "eliza-1-2b",
+            "iterations": 3, "batchSize": 4, "learningRate": 0.5,
+        });
+        let told = bench.start(&body);
+        assert_eq!(told["status"], if number == 0 { "running" } else { "queued" }, "{backend}");
+        assert_eq!(told["options"], body);
+        let job = bench.yard.newest();
+        assert_eq!(job.class.kind.as_str(), format!("eliza/{backend}"));
+        let source = Source::Dataset(DatasetId::new(&*dataset).unwrap());
+        // Also of a dataset that was named, no more is used than was asked for.
+        let expected = TrainParameters {
+            model: Some("eliza-1-2b".to_owned()),
+            trajectories_max: Some(2),
+            iterations: Some(3),
+            batch_size: Some(4),
+            learning_rate: Some(0.5),
+            ..TrainParameters::new(source, backend)
+        };
+        assert_eq!(TrainParameters::from_bytes(job.parameters.as_bytes()).unwrap(), expected);
+    }
+    for job in bench.yard.jobs() {
+        let told = bench.post(&format!("/jobs/{}/cancel", job.id), &json!({})).data();
+        assert_eq!(told["job"]["status"], "cancelled");
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 use trainyard_core::{Metric, Metrics, Progress, Run, Trained};
 use trainyard_runtime::{Context, Stop, TrainError};
@@ -17,11 +16,11 @@ use crate::lines::{Lines, Piece};
 use crate::observer::Began;
 use crate::record::Record;
 use crate::spool::{Read, Spool};
-use crate::system::Process;
+use crate::system::{Process, Signal};
 use crate::told::Places;
 use crate::trainer::AtShutdown;
 use crate::verdict::verdict;
-use crate::{Exit, ProcessTrainer, telemetry};
+use crate::{Exit, ProcessTrainer, Processes, telemetry};
 
 /// A run and its process.
 pub(crate) struct Attempt<'a> {
@@ -32,6 +31,7 @@ pub(crate) struct Attempt<'a> {
     places: Places,
     /// `None` once it has ended, or is left alone.
     process: Option<Process>,
+    is_found: bool,
     output: Tail,
     events: Tail,
     digest: Digest,
@@ -45,6 +45,15 @@ pub(crate) struct Attempt<'a> {
     term_again_at: Option<Instant>,
     /// When it is killed.
     kill_at: Option<Instant>,
+}
+
+/// What there is to follow.
+pub(crate) struct Start {
+    pub(crate) record: Record,
+    /// `None` when it has ended already.
+    pub(crate) process: Option<Process>,
+    /// Whether an earlier process of this service has started it.
+    pub(crate) is_found: bool,
 }
 
 /// A file that is followed line by line.
@@ -65,15 +74,22 @@ impl<'a> Attempt<'a> {
         trainer: &'a ProcessTrainer,
         cx: &'a Context,
         run: Run,
-        record: Record,
-        process: Option<Process>,
+        start: Start,
     ) -> Result<Self, TrainError> {
+        let Start { record, mut process, is_found } = start;
         let places = Places::within(&record.folder);
-        let output = Tail::open(&places.log, record.log_bytes_max)?;
-        let events = Tail::open(&places.events, record.log_bytes_max)?;
+        let tail = |path| Tail::open(path, record.log_bytes_max);
+        let tails = tail(&places.log).and_then(|output| Ok((output, tail(&places.events)?)));
+        let (output, events) = match tails {
+            Ok(tails) => tails,
+            Err(error) => {
+                process.as_mut().map_or(Ok(()), end)?;
+                return Err(TrainError::retry(format!("could not read what it writes: {error}")));
+            }
+        };
         let digest = Digest::new(Reader::new(record.formats.iter().copied()));
-        let checkpoint = if cx.is_recovering() { cx.resume().map(|known| known.step) } else { None };
-        let began = (!cx.is_recovering()).then(Instant::now);
+        let checkpoint = if is_found { cx.resume().map(|known| known.step) } else { None };
+        let began = (!is_found).then(Instant::now);
         Ok(Self {
             trainer,
             cx,
@@ -81,6 +97,7 @@ impl<'a> Attempt<'a> {
             record,
             places,
             process,
+            is_found,
             output,
             events,
             digest,
@@ -94,7 +111,7 @@ impl<'a> Attempt<'a> {
 
     /// Follows it, and says what came of it.
     pub(crate) fn follow(mut self) -> Result<Trained, TrainError> {
-        let (pid, is_found) = (self.record.process.pid, self.cx.is_recovering());
+        let (pid, is_found) = (self.record.process.pid, self.is_found);
         telemetry::began(self.run, pid, is_found);
         let began = Began { pid, log: &self.places.log, is_found };
         self.trainer.observer().began(self.run, &began);
@@ -207,7 +224,7 @@ impl<'a> Attempt<'a> {
             return;
         };
         // What a found process had said before is known.
-        if self.cx.is_recovering() && self.checkpoint.is_some_and(|known| step <= known) {
+        if self.is_found && self.checkpoint.is_some_and(|known| step <= known) {
             return;
         }
         match self.locate(&place).and_then(|path| self.cx.checkpoint(path, step)) {
@@ -251,6 +268,9 @@ impl<'a> Attempt<'a> {
     /// What its end means.
     fn judge(&self) -> Result<Trained, TrainError> {
         let exit = self.trainer.processes().records().exit(self.run);
+        if exit == Exit::Lost {
+            Processes::kill_the_rest(self.run);
+        }
         telemetry::ended(self.run, &exit, self.digest.malformed());
         self.trainer.observer().ended(self.run, exit);
         verdict(exit, self.told.or(self.told_late(exit)), self.digest.heard(), &self.digest.tail())?;
@@ -330,9 +350,15 @@ impl Drop for Attempt<'_> {
     /// run is over.
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            let _ = process.signal(Signal::KILL).and_then(|()| process.wait(KILL_AGAIN));
+            let _ = end(process);
         }
     }
+}
+
+/// Kills a process that nobody is to follow.
+fn end(process: &mut Process) -> io::Result<()> {
+    process.signal(Signal::KILL)?;
+    process.wait(KILL_AGAIN).map(drop)
 }
 
 impl Tail {
@@ -344,6 +370,10 @@ impl Tail {
     fn pump(&mut self, each: &mut dyn FnMut(Piece<'_>)) -> io::Result<bool> {
         let mut buffer = [0; PART];
         for _ in 0..PARTS {
+            if self.spool.catch_up()? {
+                // What was left out can be given back to the disk at once.
+                return Ok(true);
+            }
             let count = match self.spool.read(&mut buffer)? {
                 Read::Bytes(count) => count,
                 Read::AfterGap(count) => {

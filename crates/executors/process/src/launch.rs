@@ -50,6 +50,9 @@ impl Launch {
     /// How much of what a process prints is kept, unless it is said otherwise: 64 MiB.
     pub const LOG_BYTES: u64 = 64 << 20;
 
+    /// The longest grace: a day.
+    pub const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// The variables that a process gets from this one, where they are set. Whatever else is in this process's
     /// environment, such as keys, it does not see.
     pub const PASSED: [&'static str; 14] = [
@@ -106,7 +109,7 @@ impl Launch {
     }
 
     /// With the whole environment of this process, and not only what [`Launch::PASSED`] names. Mind what secrets are in
-    /// there.
+    /// there; trainyard's own, and whatever else has a name that begins with `TRAINYARD_`, are never passed on.
     pub const fn with_inherited_env(mut self) -> Self {
         self.inherits = true;
         self
@@ -118,7 +121,7 @@ impl Launch {
         self
     }
 
-    /// How long it has between SIGTERM and SIGKILL. Default: 30 seconds; zero for none. Where the grace of the job's own
+    /// How long it has between SIGTERM and SIGKILL. Default: 30 seconds; zero for none; at most [`Launch::GRACE_MAX`]. Where the grace of the job's own
     /// [limits](trainyard_core::Limits) is shorter, the run is given up after that, and killed.
     pub const fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -187,13 +190,17 @@ impl Launch {
         if env > Self::BYTES_MAX {
             return Err(TrainError::failed(format!("its variables are over {} bytes", Self::BYTES_MAX)));
         }
+        if self.grace > Self::GRACE_MAX {
+            let max = Self::GRACE_MAX.as_secs();
+            return Err(TrainError::failed(format!("its grace is over {max} seconds")));
+        }
         Ok(())
     }
 
     /// The variables it gets, but for those of the protocol.
     pub(crate) fn environment(&self) -> BTreeMap<OsString, OsString> {
         let mut all: BTreeMap<OsString, OsString> = match self.inherits {
-            true => std::env::vars_os().collect(),
+            true => std::env::vars_os().filter(|(name, _)| !is_ours(name)).collect(),
             false => Self::PASSED
                 .iter()
                 .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
@@ -204,6 +211,11 @@ impl Launch {
         all.extend(self.env.clone());
         all
     }
+}
+
+/// Whether a variable is one of trainyard's: keys among them, and what an outer yard has told this process.
+fn is_ours(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"TRAINYARD_")
 }
 
 impl std::fmt::Debug for Launch {

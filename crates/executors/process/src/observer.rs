@@ -84,16 +84,16 @@ impl Exit {
     #[must_use]
     pub const fn code(self) -> Option<i32> {
         match self {
-            Self::Code(code) if code <= SIGNALS => Some(code),
+            Self::Code(code) if self.signal().is_none() => Some(code),
             Self::Code(_) | Self::Lost => None,
         }
     }
 
-    /// The number of the signal that has killed it.
+    /// The number of the signal that has killed it, 1 to 64. What is above that, as 255 for -1, is a code.
     #[must_use]
     pub const fn signal(self) -> Option<i32> {
         match self {
-            Self::Code(code) if code > SIGNALS => Some(code - SIGNALS),
+            Self::Code(code @ 129..=192) => Some(code - 128),
             Self::Code(_) | Self::Lost => None,
         }
     }
@@ -113,9 +113,6 @@ impl fmt::Display for Exit {
         }
     }
 }
-
-/// Above this a shell says signals.
-const SIGNALS: i32 = 128;
 
 const fn name(signal: i32) -> Option<&'static str> {
     Some(match signal {

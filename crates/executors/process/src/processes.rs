@@ -3,20 +3,18 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::process::Signal;
 use trainyard_core::{Job, Phase, Run};
 use trainyard_runtime::{JobToTrain, TrainError, Trainyard};
 
 use crate::lines::{Lines, Piece, plain};
-use crate::record::Records;
-use crate::spool::TAIL;
-use crate::system::Process;
+use crate::record::{Records, name};
+use crate::spool::{TAIL, read_at};
+use crate::system::{self, Process, Signal};
 use crate::{Launch, ProcessTrainer, telemetry};
 
 /// What is written down of the processes of one service, so that they are found again after a restart.
@@ -32,13 +30,15 @@ impl Processes {
     /// an attempt, and belongs to one yard.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made, or this is not Linux.
     pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        system::check()?;
         Ok(Self { records: Arc::new(Records::open(folder.into())?), ended: Arc::default() })
     }
 
     /// A trainer that runs what `plan` says for a job, given the attempt's folder, which is there. It is called once for an
-    /// attempt, not again when its process is found after a restart; an error ends the attempt.
+    /// attempt, and not again when its process is found after a restart, but when it had not begun yet; an error ends the
+    /// attempt.
     pub fn trainer(
         &self,
         plan: impl Fn(&JobToTrain, &Path) -> Result<Launch, TrainError> + Send + Sync + 'static,
@@ -61,7 +61,7 @@ impl Processes {
             if yard.read(|yard| yard.job(run.job).is_some_and(is_mine)) {
                 continue;
             }
-            match self.orphan(run) {
+            match self.orphan(run, &mut cleared) {
                 Ok(orphan) => orphans.extend(orphan),
                 Err(error) => telemetry::record_not_removed(run, &error),
             }
@@ -107,11 +107,30 @@ impl Processes {
         }
     }
 
+    /// Kills whatever is left of a run whose process is gone or cannot be found: somebody may have killed the shell around
+    /// it and no more.
+    /// Whether there was anything.
+    pub(crate) fn kill_the_rest(run: Run) -> bool {
+        match system::kill_all_with(RUN_ID, &name(run)) {
+            Ok(0) => return false,
+            Ok(count) => telemetry::rest_killed(run, count),
+            Err(error) => telemetry::rest_not_killed(run, &error),
+        }
+        true
+    }
+
     /// The process of a run that is over, told to stop; `None` when it has ended.
-    fn orphan(&self, run: Run) -> io::Result<Option<Orphan>> {
-        let record = self.records.read(run)?;
+    fn orphan(&self, run: Run, cleared: &mut ClearedAway) -> io::Result<Option<Orphan>> {
+        // What cannot be read names no process that could be told to stop.
+        let record = self.records.read(run).ok().flatten();
         let process = record.as_ref().map(|record| Process::find(&record.process)).transpose()?.flatten();
+        // One that has ended and that nobody has taken note of is there, and is at work no more.
+        let process = match process {
+            Some(mut process) => (!process.wait(Duration::ZERO)?).then_some(process),
+            None => None,
+        };
         let (Some(record), Some(mut process)) = (record, process) else {
+            cleared.ended += usize::from(Self::kill_the_rest(run));
             self.records.remove(run)?;
             return Ok(None);
         };
@@ -166,7 +185,7 @@ pub fn last_lines(log: &Path) -> io::Result<Vec<String>> {
     let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(0)];
     let mut filled = 0;
     while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], from + filled as u64)? {
+        match read_at(&file, &mut bytes[filled..], from + filled as u64)? {
             0 => break,
             count => filled += count,
         }
@@ -184,8 +203,11 @@ pub fn last_lines(log: &Path) -> io::Result<Vec<String>> {
     Ok(last.into_iter().skip(skip).collect())
 }
 
+/// The variable that a process and everything it starts has in its environment: which run it belongs to.
+pub(crate) const RUN_ID: &str = "TRAINYARD_RUN_ID";
+
 /// How many lines [`last_lines`] gives.
 pub const LINES_MAX: usize = 600;
 
 /// How many runs that have ended keep their record. The yard knows of the first long before the last has ended.
-const ENDED_MAX: usize = 64;
+const ENDED_MAX: usize = 1_024;

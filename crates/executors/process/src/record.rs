@@ -1,5 +1,6 @@
 //! What is durable about a process.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,9 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use trainyard_core::{JobId, Lease, Run};
 
-use crate::Exit;
 use crate::formats::Format;
 use crate::system::Identity;
+use crate::{Exit, Launch};
 
 /// What the next process of this service has to know to go on where this one was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ impl Records {
 
     /// Makes a record durable, all of it or nothing.
     pub(crate) fn write(&self, run: Run, record: &Record) -> io::Result<()> {
-        let draft = self.folder.join(format!("{}.new", name(run)));
+        let draft = self.draft_path(run);
         let mut file = File::create(&draft)?;
         file.write_all(&serde_json::to_vec_pretty(record)?)?;
         file.sync_all()?;
@@ -56,25 +57,28 @@ impl Records {
     /// Reads one; `None` when there is none.
     pub(crate) fn read(&self, run: Run) -> io::Result<Option<Record>> {
         match fs::read(self.path(run)) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Ok(bytes) => {
+                let record: Record = serde_json::from_slice(&bytes)?;
+                Ok(Some(Record { grace: record.grace.min(Launch::GRACE_MAX), ..record }))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The runs of which there is a record.
-    pub(crate) fn runs(&self) -> io::Result<Vec<Run>> {
-        let mut runs = Vec::new();
+    /// The runs of which there is a record, or what a start that was cut short has left.
+    pub(crate) fn runs(&self) -> io::Result<BTreeSet<Run>> {
+        let mut runs = BTreeSet::new();
         for entry in fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
-            runs.extend(name.to_str().and_then(|name| run_of(name.strip_suffix(".json")?)));
+            runs.extend(name.to_str().and_then(|name| run_of(name.rsplit_once('.')?.0)));
         }
         Ok(runs)
     }
 
     /// Removes one, with what the process has ended with.
     pub(crate) fn remove(&self, run: Run) -> io::Result<()> {
-        for path in [self.path(run), self.exit_path(run)] {
+        for path in [self.path(run), self.exit_path(run), self.draft_path(run)] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
@@ -100,6 +104,10 @@ impl Records {
 
     fn path(&self, run: Run) -> PathBuf {
         self.folder.join(format!("{}.json", name(run)))
+    }
+
+    fn draft_path(&self, run: Run) -> PathBuf {
+        self.folder.join(format!("{}.new", name(run)))
     }
 
     fn exit_path(&self, run: Run) -> PathBuf {
@@ -149,8 +157,24 @@ mod tests {
         records.remove(run(1)).unwrap();
         records.remove(run(1)).unwrap();
         assert_eq!(records.read(run(1)).unwrap(), None);
-        assert_eq!(records.runs().unwrap(), [run(2)]);
+        assert_eq!(records.runs().unwrap(), BTreeSet::from([run(2)]));
         assert_eq!(fs::read_dir(&records.folder).unwrap().count(), 1, "nothing is left of the other");
+    }
+
+    #[test]
+    fn what_a_start_that_was_cut_short_has_left_is_found_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path().into()).unwrap();
+        records.make_exit(run(1)).unwrap();
+        fs::write(records.draft_path(run(2)), "{\"proc").unwrap();
+        fs::write(records.path(run(3)), "{\"proc").unwrap();
+        fs::write(records.folder.join("note.txt"), "of somebody else").unwrap();
+        assert!(records.read(run(3)).is_err());
+        assert_eq!(records.read(run(2)).unwrap(), None);
+        let runs = records.runs().unwrap();
+        assert_eq!(runs, BTreeSet::from([run(1), run(2), run(3)]));
+        runs.into_iter().for_each(|run| records.remove(run).unwrap());
+        assert_eq!(fs::read_dir(&records.folder).unwrap().count(), 1, "only the note is left");
     }
 
     #[test]

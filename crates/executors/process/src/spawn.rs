@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 
 use crate::Launch;
-use crate::system::{Identity, Process};
+use crate::system::{Identity, Process, lead_a_group};
 
 /// A process that waits to be let go.
 pub(crate) struct Held {
@@ -48,7 +47,7 @@ pub(crate) fn spawn<'a>(
     let mut command = Command::new("/bin/sh");
     command.args(["-c", SHELL, "trainyard"]).arg(exit).arg(&launch.program).args(&launch.args);
     command.env_clear().envs(launch.environment()).envs(protocol);
-    command.current_dir(launch.folder(attempt)).process_group(0);
+    lead_a_group(&mut command).current_dir(launch.folder(attempt));
     command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log.try_clone()?);
     let mut child = command.spawn()?;
     let gate = child.stdin.take().expect("it was asked to be piped");

@@ -1,12 +1,10 @@
 //! A file that another process appends to, read from its start to its growing end.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
-use rustix::io::Errno;
+use crate::system;
 
 /// A file that is read while it is written. Beyond a bound its middle is given back to the disk: the start and the last
 /// [`TAIL`] bytes stay, whatever is between was read and is gone.
@@ -14,7 +12,10 @@ use rustix::io::Errno;
 pub(crate) struct Spool {
     file: File,
     at: u64,
-    bytes_max: u64,
+    /// How many bytes from the start stay: whole blocks.
+    stays: u64,
+    /// Something was left out since the last reading.
+    has_skipped: bool,
     /// Up to where it was given back.
     given_back: u64,
 }
@@ -32,73 +33,83 @@ pub(crate) enum Read {
 }
 
 impl Spool {
-    /// A file for another process to append to, made if it is not there.
+    /// A new file for another process to append to, in place of what a start that was cut short may have left.
     pub(crate) fn make(path: &Path) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).open(path)
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        OpenOptions::new().append(true).create_new(true).open(path)
     }
 
     /// Reads one.
     pub(crate) fn open(path: &Path, bytes_max: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Self { file, at: 0, bytes_max, given_back: 0 })
+        let file = system::open_file(path)?;
+        // No file is so long that half of what a number can say is too short for it.
+        let stays = bytes_max.min(u64::MAX / 2).next_multiple_of(BLOCK);
+        Ok(Self { file, at: 0, stays, has_skipped: false, given_back: 0 })
+    }
+
+    /// Leaves out what is too far behind: a program that writes faster than it can be read would fill the disk.
+    /// Whether there was anything.
+    pub(crate) fn catch_up(&mut self) -> io::Result<bool> {
+        let length = self.file.metadata()?.len();
+        let is_too_far_behind = length.saturating_sub(self.at.max(self.stays)) > BEHIND_MAX;
+        if is_too_far_behind {
+            self.at = length - TAIL;
+            self.has_skipped = true;
+        }
+        Ok(is_too_far_behind)
     }
 
     /// Reads on; nothing at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
         let from = self.at;
-        let gap = self.bytes_max.next_multiple_of(BLOCK);
-        if self.at >= gap {
-            self.skip_gap()?;
+        if self.at >= self.stays {
+            self.at = system::next_bytes(&self.file, self.at)?;
         }
         // Never across the place where a gap may begin.
-        let room = if self.at < gap { gap - self.at } else { u64::MAX };
+        let room = if self.at < self.stays { self.stays - self.at } else { u64::MAX };
         let length = usize::try_from(room).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = &mut buffer[..length];
-        let mut count = self.file.read_at(buffer, self.at)?;
+        let mut count = read_at(&self.file, buffer, self.at)?;
         if count == 0 && self.file.metadata()?.len() < self.at {
             // Somebody writes it anew in place of appending.
             self.at = 0;
-            count = self.file.read_at(buffer, 0)?;
+            count = read_at(&self.file, buffer, 0)?;
         }
-        let is_next = from == self.at;
+        let has_skipped = std::mem::take(&mut self.has_skipped);
+        let is_next = from == self.at && !has_skipped;
         self.at += count as u64;
         Ok(if is_next { Read::Bytes(count) } else { Read::AfterGap(count) })
     }
 
     /// Whether more was written than stays.
     pub(crate) const fn is_over(&self) -> bool {
-        self.at > self.bytes_max.next_multiple_of(BLOCK) + TAIL
+        self.at > self.stays + TAIL
     }
 
-    /// Gives back what was read and need not stay. Some file systems cannot, which is no harm but to the disk.
+    /// Gives back what was read and need not stay.
     pub(crate) fn give_back(&mut self) -> io::Result<()> {
-        let from = self.bytes_max.next_multiple_of(BLOCK).max(self.given_back);
+        let from = self.stays.max(self.given_back);
         let to = self.at.saturating_sub(TAIL) / BLOCK * BLOCK;
         if to < from.saturating_add(TAIL) {
             return Ok(());
         }
         self.given_back = to;
-        let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(&self.file, mode, from, to - from) {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn skip_gap(&mut self) -> io::Result<()> {
-        match seek(&self.file, SeekFrom::Data(self.at)) {
-            Ok(data) => {
-                self.at = data;
-                Ok(())
-            }
-            // At the end there is no more data.
-            Err(Errno::NXIO | Errno::INVAL) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        system::give_back(&self.file, from, to)
     }
 }
 
+/// Reads from a place in a file, as much as is there at once.
+pub(crate) fn read_at(mut file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(at))?;
+    file.read(buffer)
+}
+
 const BLOCK: u64 = 4_096;
+/// How far reading may be behind in what need not stay, in bytes.
+const BEHIND_MAX: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -136,6 +147,43 @@ mod tests {
         assert_eq!(all(&mut spool).0, b"two\n");
         std::fs::write(&path, "n\n").unwrap();
         assert_eq!(all(&mut spool).0, b"n\n", "written anew");
+    }
+
+    #[test]
+    fn whoever_writes_faster_than_it_is_read_does_not_fill_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut writer = Spool::make(&path).unwrap();
+        let mut spool = Spool::open(&path, 4_096).unwrap();
+        writer.write_all(&[b'a'; 8_192]).unwrap();
+        assert_eq!(spool.read(&mut [0; 8]).unwrap(), Read::Bytes(8));
+        // A file with a hole takes no time to write.
+        writer.set_len(BEHIND_MAX + 4_096).unwrap();
+        assert!(!spool.catch_up().unwrap());
+        assert_eq!(spool.read(&mut [0; 8]).unwrap(), Read::Bytes(8), "it is not too far behind yet");
+        writer.set_len(2 * BEHIND_MAX).unwrap();
+        writer.write_all(&[b'z'; 4_096]).unwrap();
+        assert!(spool.catch_up().unwrap());
+        let mut last = vec![0; 8_192];
+        assert_eq!(spool.read(&mut last).unwrap(), Read::AfterGap(4_096));
+        assert_eq!(last[..4_096], [b'z'; 4_096]);
+        assert_eq!(spool.read(&mut last).unwrap(), Read::Bytes(0));
+        spool.give_back().unwrap();
+        let mut first = [0; 4_096];
+        assert_eq!(read_at(&spool.file, &mut first, 0).unwrap(), 4_096);
+        assert_eq!(first, [b'a'; 4_096], "its start stays");
+    }
+
+    #[test]
+    fn any_bound_is_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "all of it").unwrap();
+        for bytes_max in [0, 1, u64::MAX] {
+            let mut spool = Spool::open(&path, bytes_max).unwrap();
+            assert_eq!(all(&mut spool).0, b"all of it", "{bytes_max}");
+            spool.give_back().unwrap();
+        }
     }
 
     #[test]

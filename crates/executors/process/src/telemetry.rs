@@ -39,6 +39,14 @@ pub(crate) fn record_not_removed(run: Run, error: &std::io::Error) {
     warn!(job = %run.job, lease = %run.lease, %error, "could not remove the record of a process");
 }
 
+pub(crate) fn rest_killed(run: Run, count: usize) {
+    warn!(job = %run.job, lease = %run.lease, count, "what was left of a process that is gone was killed");
+}
+
+pub(crate) fn rest_not_killed(run: Run, error: &std::io::Error) {
+    warn!(job = %run.job, lease = %run.lease, %error, "could not see to what is left of a process that is gone");
+}
+
 pub(crate) fn orphan(run: Run, pid: u32) {
     warn!(job = %run.job, lease = %run.lease, pid, "a process whose run is over is still at work and is ended");
 }

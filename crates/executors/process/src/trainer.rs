@@ -9,7 +9,8 @@ use std::time::Duration;
 use trainyard_core::{Kind, Run, Trained};
 use trainyard_runtime::{Builder, Context, JobToTrain, TrainError, Trainer};
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Start};
+use crate::processes::RUN_ID;
 use crate::record::{Record, name};
 use crate::spawn::spawn;
 use crate::spool::Spool;
@@ -72,10 +73,10 @@ impl ProcessTrainer {
     }
 
     /// How often it is looked whether a process has written something or is to be stopped; its end is noticed at once.
-    /// Default: 100 milliseconds; at least 1.
+    /// Default: 100 milliseconds; at least 1, and at most 10 seconds.
     #[must_use]
     pub fn with_poll_every(mut self, interval: Duration) -> Self {
-        self.poll_every = interval.max(Duration::from_millis(1));
+        self.poll_every = interval.clamp(Duration::from_millis(1), Duration::from_secs(10));
         self
     }
 
@@ -105,7 +106,7 @@ impl ProcessTrainer {
     }
 
     /// Starts a process.
-    fn begin(&self, cx: &Context, job: &JobToTrain) -> Result<(Record, Option<Process>), TrainError> {
+    fn begin(&self, cx: &Context, job: &JobToTrain) -> Result<Start, TrainError> {
         let records = self.processes.records();
         let places = Places::within(cx.dir()?);
         let launch = (self.plan)(job, &places.folder)?;
@@ -118,7 +119,7 @@ impl ProcessTrainer {
         let protocol = [
             ("TRAINYARD_CONTEXT", places.context.as_os_str()),
             ("TRAINYARD_EVENTS", places.events.as_os_str()),
-            ("TRAINYARD_RUN_ID", run.as_ref()),
+            (RUN_ID, run.as_ref()),
             ("TRAINYARD_ATTEMPT", attempt.as_ref()),
         ];
         let held = spawn(&launch, &places.folder, protocol, &log, &exit).map_err(|error| {
@@ -136,7 +137,7 @@ impl ProcessTrainer {
         };
         // It waits until its number is on disk: whatever happens, it is found again.
         match records.write(job.run, &record) {
-            Ok(()) => Ok((record, Some(held.let_go()))),
+            Ok(()) => Ok(Start { record, process: Some(held.let_go()), is_found: false }),
             Err(error) => {
                 held.call_off();
                 self.processes.forget(job.run);
@@ -145,33 +146,52 @@ impl ProcessTrainer {
         }
     }
 
-    /// Finds what an earlier process of this service has started; no process when it has ended by itself.
-    fn find(&self, cx: &Context, run: Run) -> Result<(Record, Option<Process>), TrainError> {
+    /// Finds what an earlier process of this service has started, or starts it if it was not let go yet.
+    fn find(&self, cx: &Context, job: &JobToTrain) -> Result<Start, TrainError> {
+        let run = job.run;
+        let start = match self.look_for(run) {
+            Ok(Some(start)) => start,
+            Ok(None) => {
+                // It waits for a word that will not come, unless a hand has removed what was written down of it.
+                Processes::kill_the_rest(run);
+                cx.stop_reason().map_or(Ok(()), |stop| Err(TrainError::from(stop)))?;
+                self.begin(cx, job)?
+            }
+            Err(why) => {
+                Processes::kill_the_rest(run);
+                self.processes.has_ended(run);
+                return Err(TrainError::interrupted(format!("its process is lost: {why}")));
+            }
+        };
+        // A refusal says that it is to stop, which is seen to below.
+        let _ = cx.recovered();
+        Ok(start)
+    }
+
+    /// What is written down of a run; nothing when its process has never begun.
+    fn look_for(&self, run: Run) -> io::Result<Option<Start>> {
         let records = self.processes.records();
-        let lost = |why: String| TrainError::interrupted(format!("its process is lost: {why}"));
-        let record = match records.read(run) {
-            Ok(Some(record)) => record,
-            Ok(None) => return Err(lost("nothing is written down of it".to_owned())),
-            Err(error) => return Err(lost(format!("what is written down of it cannot be read: {error}"))),
+        let unreadable =
+            |error| io::Error::other(format!("what is written down of it cannot be read: {error}"));
+        let Some(record) = records.read(run).map_err(unreadable)? else {
+            return Ok(None);
         };
         if !record.process.is_of_this_boot()? {
-            return Err(lost("the machine was restarted".to_owned()));
+            return Err(io::Error::other("the machine was restarted"));
         }
         let process = Process::find(&record.process)?;
         if process.is_none() && records.exit(run) == Exit::Lost {
-            return Err(lost("it is gone without a trace".to_owned()));
+            return Err(io::Error::other(Exit::Lost.to_string()));
         }
-        // A refusal says that it is to stop, which is seen to below.
-        let _ = cx.recovered();
-        Ok((record, process))
+        Ok(Some(Start { record, process, is_found: true }))
     }
 }
 
 impl Trainer for ProcessTrainer {
     fn train(&self, cx: &mut Context, job: &JobToTrain) -> Result<Trained, TrainError> {
-        let (record, process) =
-            if cx.is_recovering() { self.find(cx, job.run)? } else { self.begin(cx, job)? };
-        Attempt::new(self, cx, job.run, record, process)?.follow()
+        let start = if cx.is_recovering() { self.find(cx, job)? } else { self.begin(cx, job)? };
+        let attempt = Attempt::new(self, cx, job.run, start);
+        attempt.inspect_err(|_| self.processes.has_ended(job.run))?.follow()
     }
 }
 

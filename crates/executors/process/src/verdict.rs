@@ -122,6 +122,7 @@ mod tests {
             (code(127), None, "nothing", "GiveUp: its program was not found (exit code 127)"),
             (code(137), None, "nothing", "Retry: it was killed by SIGKILL (exit code 137)"),
             (code(139), None, "something", "Retry: it was killed by SIGSEGV (exit code 139)"),
+            (code(255), None, "nothing", "Retry: it ended with exit code 255"),
             (
                 code(143),
                 None,

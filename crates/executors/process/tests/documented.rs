@@ -1,4 +1,5 @@
 //! The trainers of `docs/PROTOCOL.md`, run as they stand there.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic and be brief")]
 
 mod support;

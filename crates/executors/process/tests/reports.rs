@@ -1,4 +1,5 @@
 //! What processes say, by the file of events, on marked lines, and in the words of known programs.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic and be brief")]
 
 mod support;

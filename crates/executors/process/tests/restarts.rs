@@ -1,4 +1,5 @@
 //! Processes that outlive the service that has started them, in an orderly way and otherwise.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic and be brief")]
 
 mod support;
@@ -160,14 +161,19 @@ fn it_can_be_cancelled_once_it_is_found() {
     open.shut_down();
 }
 
-/// The record of a job's process, changed by a hand.
-fn forge(rig: &Rig, job: JobId, change: impl FnOnce(&mut serde_json::Value)) {
+/// Where the record of a job's process is.
+fn record(rig: &Rig, job: JobId) -> PathBuf {
     let records = std::fs::read_dir(rig.path("processes")).unwrap().map(|entry| entry.unwrap().path());
     let is_its = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();
         name.starts_with(&job.to_string()) && name.ends_with(".json")
     };
-    let path = records.into_iter().find(is_its).unwrap();
+    records.into_iter().find(is_its).unwrap()
+}
+
+/// The record of a job's process, changed by a hand.
+fn forge(rig: &Rig, job: JobId, change: impl FnOnce(&mut serde_json::Value)) {
+    let path = record(rig, job);
     let mut record = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     change(&mut record);
     std::fs::write(&path, record.to_string()).unwrap();
@@ -176,13 +182,7 @@ fn forge(rig: &Rig, job: JobId, change: impl FnOnce(&mut serde_json::Value)) {
 #[test]
 fn another_process_that_has_got_its_number_is_left_alone() {
     let rig = Rig::new();
-    let gate = rig.gate("gate");
-    let open = rig.open();
-    let job =
-        open.submit(&format!("[ \"$TRAINYARD_ATTEMPT\" = 2 ] || read -r word < {}", gate.path.display()));
-    let (pid, _) = open.until_began();
-    open.shut_down();
-    let mut ended = Handle::of(pid);
+    let Left { job, mut ended, pid, gate: _gate, .. } = left(&rig);
     kill_group(pid);
     ended.wait();
     let mut stranger = stranger();
@@ -197,16 +197,89 @@ fn another_process_that_has_got_its_number_is_left_alone() {
     stranger.wait().unwrap();
 }
 
+/// A first attempt that was left at work and waits; a second ends at once.
+struct Left {
+    job: JobId,
+    ended: Handle,
+    pid: u32,
+    log: PathBuf,
+    gate: Gate,
+}
+
+fn left(rig: &Rig) -> Left {
+    let gate = rig.gate("gate");
+    let open = rig.open();
+    let job = open.submit(&format!(
+        "[ \"$TRAINYARD_ATTEMPT\" = 1 ] || exit 0; echo up; read -r word < {}",
+        gate.path.display()
+    ));
+    let (pid, log) = open.until(|heard| match heard {
+        Heard::Began { pid, log, .. } => Some((*pid, log.clone())),
+        _ => None,
+    });
+    open.until_line("up");
+    open.shut_down();
+    assert!(is_at_work(pid));
+    Left { job, ended: Handle::of(pid), pid, log, gate }
+}
+
+#[test]
+fn one_whose_start_was_cut_short_is_started_under_the_same_lease() {
+    let rig = Rig::new();
+    let Left { job, mut ended, pid, gate, .. } = left(&rig);
+    std::fs::remove_file(record(&rig, job)).unwrap();
+    let open = rig.open();
+    let (second, is_found) = open.until_began();
+    assert!(second != pid && !is_found);
+    ended.wait();
+    gate.open();
+    assert_eq!(open.outcome(job), Outcome::Completed { model: None });
+    assert_eq!((open.job(job).attempts.get(), open.job(job).interruptions), (1, 0), "it is no mishap");
+    open.shut_down();
+}
+
+#[test]
+fn one_whose_record_cannot_be_read_is_ended_and_begun_anew() {
+    for text in ["", "{\"process\":{\"pid\"", "{}", "\0\0"] {
+        let rig = Rig::new();
+        let Left { job, mut ended, gate: _gate, .. } = left(&rig);
+        std::fs::write(record(&rig, job), text).unwrap();
+        let open = rig.open();
+        assert_eq!(open.outcome(job), Outcome::Completed { model: None }, "in its second attempt");
+        assert_eq!(open.job(job).interruptions, 1);
+        ended.wait();
+        open.shut_down();
+    }
+}
+
+#[test]
+fn one_whose_files_cannot_be_followed_is_ended() {
+    let rig = Rig::new();
+    let Left { job, mut ended, log, gate: _gate, .. } = left(&rig);
+    let folder = log.parent().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    let open = rig.open();
+    let Outcome::Failed { reason } = open.outcome(job) else { panic!("it fails") };
+    assert!(reason.as_str().starts_with("could not read what it writes"), "{reason}");
+    ended.wait();
+    open.shut_down();
+
+    let rig = Rig::new();
+    let Left { job, mut ended, log, gate: _gate, .. } = left(&rig);
+    let other = rig.path("other");
+    std::fs::write(&other, "::trainyard:: {}").unwrap();
+    std::fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink(&other, &log).unwrap();
+    let open = rig.open();
+    assert!(matches!(open.outcome(job), Outcome::Failed { .. }), "a link is not followed");
+    ended.wait();
+    open.shut_down();
+}
+
 #[test]
 fn a_restart_of_the_machine_loses_every_process() {
     let rig = Rig::new();
-    let gate = rig.gate("gate");
-    let open = rig.open();
-    let job =
-        open.submit(&format!("[ \"$TRAINYARD_ATTEMPT\" = 2 ] || read -r word < {}", gate.path.display()));
-    let (pid, _) = open.until_began();
-    open.shut_down();
-    let mut ended = Handle::of(pid);
+    let Left { job, mut ended, gate, .. } = left(&rig);
     gate.open();
     ended.wait();
     forge(&rig, job, |record| record["process"]["boot"] = "another".into());
@@ -218,12 +291,12 @@ fn a_restart_of_the_machine_loses_every_process() {
 
 #[test]
 fn a_process_whose_job_was_cancelled_meanwhile_is_cleared_away() {
-    for is_stubborn in [false, true] {
+    for how in ["polite", "stubborn", "unreadable"] {
         let rig = Rig::new();
         let gate = rig.gate("gate");
         let plan = |job: &_, folder: &_| Ok(shell(job, folder)?.with_grace(Duration::ZERO));
         let open = rig.open_with(plan, |trainer| trainer);
-        let trap = if is_stubborn { "trap '' TERM" } else { ":" };
+        let trap = if how == "stubborn" { "trap '' TERM" } else { ":" };
         let job = open.submit(&format!("{trap}; echo up; read -r word < {}", gate.path.display()));
         let (pid, _) = open.until_began();
         open.until_line("up");
@@ -235,6 +308,9 @@ fn a_process_whose_job_was_cancelled_meanwhile_is_cleared_away() {
         assert!(matches!(yard.finished(job).wait_timeout(SAFETY), Ok(Ok(Outcome::Failed { .. }))));
         yard.shutdown(SAFETY).wait_timeout(SAFETY).unwrap().unwrap();
         assert!(is_at_work(pid));
+        if how == "unreadable" {
+            std::fs::write(record(&rig, job), "{").unwrap();
+        }
 
         let open = rig.open();
         let mut ended = Handle::of(pid);
@@ -250,8 +326,11 @@ fn a_process_whose_job_was_cancelled_meanwhile_is_cleared_away() {
 #[test]
 fn child() {
     let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
-    let open = support::open(&folder, shell, |trainer| trainer);
-    let job = open.submit(&script(&folder.join("gate")));
+    let plan = |job: &_, folder: &_| Ok(shell(job, folder)?.with_inherited_env());
+    let open = support::open(&folder, plan, |trainer| trainer);
+    // What trainyard itself is told is no business of its trainers, even if all the rest is passed on.
+    let check = format!("[ -z \"${{{CHILD}:-}}\" ] || exit 65; [ -n \"${{OF_THE_SERVICE:-}}\" ] || exit 66");
+    let job = open.submit(&format!("{check}; {}", script(&folder.join("gate"))));
     let (pid, _) = open.until_began();
     open.until_line("before");
     println!("\n> {job} {pid}");
@@ -265,6 +344,7 @@ fn the_same_process_goes_on_after_its_service_was_killed() {
     let mut service: Child = Command::new(std::env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, rig.dir.path())
+        .env("OF_THE_SERVICE", "1")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

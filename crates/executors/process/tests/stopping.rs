@@ -1,4 +1,5 @@
 //! Processes that are told to stop: those that do, and those that do not.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic and be brief")]
 
 mod support;

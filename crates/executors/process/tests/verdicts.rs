@@ -1,4 +1,5 @@
 //! How processes end, and what that means for their jobs. Real processes, all of them.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic and be brief")]
 
 mod support;
@@ -78,6 +79,10 @@ fn a_program_that_is_not_there_fails_for_good() {
     let open = rig.open_with(refuses, |trainer| trainer);
     assert_eq!(open.failure(""), "no such dataset");
     open.shut_down();
+    let patient = |_: &_, _: &_| Ok(Launch::new("true").with_grace(Duration::MAX));
+    let open = rig.open_with(patient, |trainer| trainer.with_poll_every(Duration::MAX));
+    assert_eq!(open.failure(""), "its grace is over 86400 seconds");
+    open.shut_down();
     let many = |_: &_, _: &_| Ok(Launch::new("true").with_args(vec!["x"; 2_000]));
     let open = rig.open_with(many, |trainer| trainer);
     assert!(open.failure("").contains("1024 arguments"));
@@ -139,6 +144,28 @@ fn one_that_is_killed_with_the_shell_around_it_is_lost() {
     assert_eq!(open.until_ended(), Exit::Lost);
     assert_eq!(open.outcome(job), Outcome::Completed { model: None });
     assert_eq!(open.job(job).attempts.get(), 2);
+    open.shut_down();
+}
+
+#[test]
+fn one_whose_shell_alone_is_killed_does_not_go_on_beside_the_next() {
+    let rig = Rig::new();
+    let (never, alive) = (rig.gate("never"), rig.path("alive"));
+    mkfifoat(CWD, &alive, Mode::RUSR | Mode::WUSR).unwrap();
+    let open = rig.open();
+    let job = open.submit(&format!(
+        "[ \"$TRAINYARD_ATTEMPT\" = 1 ] || exit 0; exec 9>{}; echo here; read -r word < {}",
+        alive.display(),
+        never.path.display()
+    ));
+    let reader = std::thread::spawn(move || std::fs::read(alive));
+    let (pid, _) = open.until_began();
+    open.until_line("here");
+    let shell = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(shell, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(open.until_ended(), Exit::Lost);
+    assert_eq!(reader.join().unwrap().unwrap(), b"", "the trainer, which had the pipe, is gone");
+    assert_eq!(open.outcome(job), Outcome::Completed { model: None });
     open.shut_down();
 }
 

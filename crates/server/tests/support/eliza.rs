@@ -166,7 +166,6 @@ while test "$step" -le "$steps"; do
   echo "Iter $step: Train loss 0.$((90 - step)), Learning Rate 1.000e-05, It/sec 4.2"
   if test "$step" -eq "$waits"; then
     echo "at the gate"
-    : > "$folder/at-gate"
     read -r word < "$folder/gate"
     if test "$word" != go; then
       echo "told to break: $word" >&2
@@ -195,11 +194,6 @@ impl Program {
     /// Those that begin from now on wait at this step.
     pub(crate) fn wait_at(&self, step: u64) {
         fs::write(self.folder.join("waits-at"), step.to_string()).expect("a file can be made");
-    }
-
-    /// Whether one is at the gate, or was.
-    pub(crate) fn is_at_gate(&self) -> bool {
-        self.folder.join("at-gate").exists()
     }
 
     /// Lets the one at the gate pass, when it is there.

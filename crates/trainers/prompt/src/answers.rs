@@ -113,7 +113,8 @@ impl Growing {
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         self.bytes += frame.len() as u64;
         if self.bytes > BYTES_MAX {
-            return Err(io::Error::other(format!("answers take more than {BYTES_MAX} bytes")));
+            let reason = format!("answers take more than {BYTES_MAX} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
         }
         if self.is_broken {
             return Err(io::Error::other("an answer before it could not be written"));
@@ -219,6 +220,21 @@ mod tests {
             let expected = ends.iter().filter(|end| **end <= at).count() - 1;
             assert_eq!((read.len(), whole), (expected, false), "bent at {at}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_full_takes_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers");
+        let mut answers = Answers::default();
+        answers.keep_in(&path).unwrap();
+        add(&mut answers, 0);
+        let before = std::fs::read(&path).unwrap();
+        answers.file.as_ref().unwrap().lock().bytes = BYTES_MAX;
+        let (key, completion) = said(1);
+        let error = answers.write(key, &completion).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]

@@ -181,6 +181,10 @@ impl Run<'_> {
             Ended::Spent { .. } => {
                 TrainError::failed(format!("{ended}, and the prompt to begin with is not yet scored"))
             }
+            // Another attempt would begin with all of them.
+            Ended::NotKept(ref error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                TrainError::failed(told(&ended))
+            }
             Ended::Unanswered(ref error) if !error.is_transient() => TrainError::failed(told(&ended)),
             Ended::Unanswered(ref error) => match error.retry_after() {
                 Some(wait) => TrainError::retry_after(wait, told(&ended)),

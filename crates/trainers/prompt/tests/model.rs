@@ -136,7 +136,10 @@ fn a_redirect_is_not_followed() {
 fn what_is_refused_is_told_once_shortly_and_without_the_key() {
     let body = format!(r#"{{"error":{{"message":"key hush-hush is unknown{}"}}}}"#, " x".repeat(4_000));
     let fake = Fake::start(move |_| Reply::status("401 Unauthorized", "Retry-After: 1\r\n", &body));
-    let error = ask(endpoint(&fake.url(), 4).with_key(ApiKey::new("hush-hush").unwrap())).unwrap_err();
+    let endpoint = endpoint(&fake.url(), 4).with_key(ApiKey::new("hush-hush").unwrap());
+    let shown = format!("{:?}", HttpModel::new(endpoint.clone()));
+    assert!(shown.contains("tiny") && !shown.contains("hush"), "{shown}");
+    let error = ask(endpoint).unwrap_err();
     assert!(!error.is_transient() && error.retry_after().is_none());
     let text = error.to_string();
     assert!(text.contains("answered 401 Unauthorized: key <key> is unknown x x"), "{text}");

@@ -48,6 +48,8 @@ fn coordinates_go_in_any_spelling() {
         "52.52° N",
         "52.52 N, 13.40 E",
         "48.85°O",
+        "N52.5200 E13.4050",
+        "9F4MGC22+22",
     ] {
         check(&[
             (text, GEO),
@@ -65,6 +67,8 @@ fn coordinates_go_in_any_spelling() {
             "{\\\"lat\\\": 52.520, \\\"lon\\\":13.405}",
             "{\\\"lat\\\": [REDACTED_GEO], \\\"lon\\\":[REDACTED_GEO]}",
         ),
+        ("POINT (13.40 52.52)", "POINT ([REDACTED_GEO])"),
+        ("!3d52.5200!4d13.4050", "!3d[REDACTED_GEO]"),
         ("coords: 52.52, 13.40", "coords: [REDACTED_GEO]"),
         ("GPS 52.52 13.40", "GPS [REDACTED_GEO]"),
         ("https://maps.example/?q=52.52,13.40&z=3", "https://maps.example/?q=[REDACTED_GEO]&z=3"),
@@ -82,6 +86,8 @@ fn coordinates_go_in_any_spelling() {
         "20°C",
         "turn by 45° West",
         "10 N, 20 E",
+        "S 12.50, W 3.20",
+        "22222222+22",
         "version 1.2.3",
         "at 512.5000, 13.4050",
         "x=0.5000, y=0.7500",
@@ -91,7 +97,24 @@ fn coordinates_go_in_any_spelling() {
 }
 
 /// Strings that look like secrets and open nothing.
-const SECRETS: [(&str, &str); 25] = [
+const SECRETS: [(&str, &str); 42] = [
+    ("gldt-Zk3vQ9yT1mB7xW5nR2cL", "gitlab"),
+    ("xoxd-Zk3vQ9yT1mB7%2FxW5nR2cL", "slack"),
+    ("sk_org_live_Zk3vQ9yT1mB7xW5nR2cL", "stripe"),
+    ("hf_Zk3vQ9yT1mB7xW5nR2cL", "hugging-face"),
+    ("gsk_Zk3vQ9yT1mB7xW5nR2cL8dF4", "provider"),
+    ("SG.Zk3vQ9yT1mB7xW5nR2cL8d.F4hJ6pS0aGZk3vQ9yT1mB7xW5nR2cL", "provider"),
+    ("pypi-AgEIcHlwaS5vcmcCJGZk3vQ9yT1mB7xW5n", "provider"),
+    ("shpat_abcdef0123456789abcdef0123456789", "provider"),
+    ("discord.com/api/webhooks/123456789012/Zk3vQ9yT1mB7xW5nR2cL8dF4", "webhook"),
+    ("-----begin rsa private key-----\nMIIEZk3vQ9yT1mB7\n-----end rsa private key-----", "private-key"),
+    ("4111 1111 1111 1111", "card"),
+    ("5555-5555-5555-4444", "card"),
+    ("378282246310005", "card"),
+    ("DE89 3704 0044 0532 0130 00", "iban"),
+    ("GB29NWBK60161331926819", "iban"),
+    ("CH93 0076 2011 6238 5295 7", "iban"),
+    ("FR1420041010050500013M02606", "iban"),
     ("sk-ant-api03-Zk3vQ9yT1mB7xW5nR2cL8dF4", "anthropic"),
     ("sk-proj-Zk3vQ9yT1mB7xW5nR2cL8dF4hJ6", "openai"),
     ("sk-Zk3vQ9yT1mB7xW5nR2cL8dF4hJ6", "openai"),
@@ -159,7 +182,34 @@ fn what_is_assigned_to_a_secret_name_goes() {
         ("x-api-key: abc123def", "x-api-key: <REDACTED:password>"),
         ("seed phrase: \"alpha beta gamma delta\"", "seed phrase: \"<REDACTED:password>\""),
         ("Authorization: Bearer abcdef0123456789", "Authorization: Bearer <REDACTED:bearer>"),
-        ("authorization: basic dXNlcjpwYXNz", "authorization: basic <REDACTED:basic>"),
+        ("authorization: basic dXNlcjpwYXNz", "authorization: basic <REDACTED:authorization>"),
+        ("password: \"two words\"", "password: \"<REDACTED:password>\""),
+        ("{\\\"password\\\":\\\"two words\\\"}", "{\\\"password\\\":\\\"<REDACTED:password>\\\"}"),
+        ("password=\"ab\\\"cd99\"", "password=\"<REDACTED:password>\""),
+        ("password: swordfish\nand", "password: <REDACTED:password>\nand"),
+        ("Pwd: swordfish", "Pwd: <REDACTED:password>"),
+        ("**Passwort:** Sommer7", "**Passwort:** <REDACTED:password>"),
+        ("passphrase: correct horse battery staple", "passphrase: <REDACTED:password>"),
+        ("--password swordfish99 -v", "--password <REDACTED:password> -v"),
+        ("password - swordfish99", "password - <REDACTED:password>"),
+        ("credentials:\n  password: swordfish", "credentials:\n  password: <REDACTED:password>"),
+        ("the secret is password: swordfish", "the secret is password: <REDACTED:password>"),
+        ("<password>swordfish</password>", "<password><REDACTED:password></password>"),
+        ("User Id=sa;Password=My Pass 1;Database=x", "User Id=sa;Password=<REDACTED:password>;Database=x"),
+        ("AccountKey=Zk3vQ9yT1mB7xW5nR2cL==", "AccountKey=<REDACTED:password>"),
+        ("DB_PASS=hunter22", "DB_PASS=<REDACTED:password>"),
+        ("?sig=abcdef0123456789abcdef&se=1", "?sig=<REDACTED:password>&se=1"),
+        ("private key: 0x4c0883a69102937d", "private key: <REDACTED:password>"),
+        ("curl -u ana:hunter22 https://x.example", "curl -u ana:<REDACTED:password> https://x.example"),
+        ("2026 4111 1111 1111 1111 12/29", "2026 <REDACTED:card> 12/29"),
+        ("378282246310005 0", "<REDACTED:card> 0"),
+        ("XX12 DE89 3704 0044 0532 0130 00 AND SO ON", "XX12 <REDACTED:iban> AND SO ON"),
+        ("the PIN is 4711", "the PIN is <REDACTED:pin>"),
+        ("CVV: 123", "CVV: <REDACTED:pin>"),
+        ("Authorization: Basic YTpi", "Authorization: Basic <REDACTED:authorization>"),
+        ("Authorization: Token abcdef0123456789", "Authorization: Token <REDACTED:authorization>"),
+        ("Cookie: sid=abcdef012345; theme=dark", "Cookie: <REDACTED:cookie>"),
+        ("postgres://app:p@db/x", "postgres://<REDACTED:url>db/x"),
         ("postgres://app:s3cret@db:5432/x", "postgres://<REDACTED:url>db:5432/x"),
         ("https://ana:pa55@example.org/", "https://<REDACTED:url>example.org/"),
     ]);
@@ -184,6 +234,27 @@ fn what_is_assigned_to_a_secret_name_goes() {
         "token=token",
         "password=user.password",
         "PASSWORD=********",
+        "The password reset link was sent to the user.",
+        "password sha256, then password v2",
+        "password: String!",
+        "password: SecretStr",
+        "Password: incorrect",
+        "\"password\": \"The password is too short\"",
+        "password - must be 8 characters",
+        "PASS: tests/test_api1.py",
+        "The signature: int foo1(int)",
+        "GPIO pin = 27",
+        "Cookie: two eggs",
+        "Authorization: required",
+        "key-value-store-with-long-name2",
+        "secret_santa_list_of_people_2025",
+        "order 4111111111111112",
+        "commit 4111111111111111abcdef",
+        "1718000000000 and 1718000000000000",
+        "ABCD1234EFGH5678IJKL",
+        "DE88 ABCD EFGH IJKL MNOP 12",
+        "2001:db8::8a2e:370:7334",
+        "00:1A:2B:3C:4D:5E",
         "a bearer of responsibilities",
         "secretary: Maria2000",
         "the secret is out",
@@ -212,6 +283,13 @@ fn addresses_of_mail_go_and_hosts_stay() {
         "ana[at]example.org",
         "ana%40example.org",
         "мария@пример.рф",
+        "ana{at}example.org",
+        "ana AT example DOT org",
+        "ana＠example．org",
+        "ana&#64;example.org",
+        "ana\\u0040example.org",
+        "ana@<wbr>example.org",
+        "ana@exam\u{200b}ple.org",
     ] {
         check(&[
             (text, EMAIL),
@@ -229,6 +307,7 @@ fn addresses_of_mail_go_and_hosts_stay() {
         "icon@2x.png",
         "image@sha256:0123abcd",
         "a @ b.com",
+        "look at example dot product",
         "look (at) this",
     ]);
 }
@@ -244,7 +323,19 @@ fn postal_addresses_go() {
         "12 N. Main St., Springfield, IL 62704-1234",
         "10 Downing Street, London SW1A 2AA",
         "5 42nd St",
+        "12 baker street",
         "Hauptstraße 5",
+        "hauptstraße 5",
+        "HAUPTSTRASSE 5",
+        "Hauptstr 5",
+        "Hauptstra\\u00dfe 5",
+        "Karl-Marx-Straße 5",
+        "Karl Marx Straße 5, 04109 Leipzig",
+        "Berliner Allee 12",
+        "Unter den Linden 77, 10117 Berlin",
+        "Kerkstraat 12",
+        "5 rue des lilas",
+        "8 bd Voltaire",
         "Lindenallee 12a, 10115 Berlin",
         "12 bis rue de la Paix, 75002 Paris",
         "Calle Mayor 12, 28013 Madrid",
@@ -273,6 +364,13 @@ fn postal_addresses_go() {
         "Stelle 5",
         "the 3 roads",
         "1 place for all",
+        "5 minutes down the road.",
+        "a 3 lane road.",
+        "1 place du marché",
+        "Die Straße 5 Mal",
+        "Erster Platz 3",
+        "Windows 10, 12345 Files",
+        "In March 2024, 10000 People",
     ]);
 }
 
@@ -296,6 +394,12 @@ fn phone_numbers_go_and_other_numbers_stay() {
         "020 7946 0958",
         "01 23 45 67 89",
         "0049 30 901820",
+        "01711234567",
+        "00491711234567",
+        "+1–202–555–0123",
+        "+1\u{200b}202\u{200b}555\u{200b}0123",
+        "＋１２０２５５５０１２３",
+        "+١٢٠٢٥٥٥٠١٢٣",
     ] {
         check(&[
             (text, PHONE),
@@ -306,6 +410,8 @@ fn phone_numbers_go_and_other_numbers_stay() {
     }
     check(&[
         ("call me at 5550123", "call me at [REDACTED_PHONE]"),
+        ("my number is 2025550123", "my number is [REDACTED_PHONE]"),
+        ("Tél : 123456789", "Tél : [REDACTED_PHONE]"),
         ("Phone: 2025550123.", "Phone: [REDACTED_PHONE]."),
         ("+1 202 555 0123 2024-01-05", "[REDACTED_PHONE] 2024-01-05"),
     ]);
@@ -319,7 +425,10 @@ fn phone_numbers_go_and_other_numbers_stay() {
         "2024-01-05T10:00:00.123456+0200",
         "123e4567-e89b-12d3-a456-426614174000",
         "1718000000000",
-        "4111 1111 1111 1111",
+        "4111 1111 1111 1112",
+        "012345678",
+        "0123456789",
+        "0123456789abcdef",
         "$1,299.99",
         "12,345,678.90",
         "order 20240105123",
@@ -355,6 +464,11 @@ fn handles_become_names_that_say_nothing() {
         "<@!12345>",
         "x/@ana",
         "@ana/@bo",
+        "＠ana",
+        "https://t.me/ana_lee",
+        "https://www.x.com/ana/status/1",
+        "see u/ana_lee",
+        "<@U012AB3CD|ana>",
     ] {
         let (got, found) = filtered(text);
         assert!(got.contains("<entity:") && !got.contains("ana") && found.handles > 0, "{text}: {got}");
@@ -378,8 +492,35 @@ fn handles_become_names_that_say_nothing() {
         "a@b",
         "@5pm",
         "@pytest.fixture",
+        "https://x.com/search?q=1",
+        "box.com/files",
+        "src/u/mod.rs",
         "@retry(times=3)",
         "\\@ana",
+    ]);
+}
+
+#[test]
+fn escapes_hide_nothing_and_stay() {
+    let ana = filter().text("chat", "@ana", &mut Redactions::default());
+    check(&[
+        ("hi\\nana@example.org\\nbye", "hi\\n[REDACTED_EMAIL]\\nbye"),
+        ("hi\\n@ana said", &format!("hi\\n{ana} said")),
+        ("hi\\\\n+12025550123", "hi\\\\n[REDACTED_PHONE]"),
+        ("hi\\t12 Main Street", "hi\\t[REDACTED_ADDRESS]"),
+        ("hi\\n52.5200, 13.4050", "hi\\n[REDACTED_GEO]"),
+        ("hi\\nsk-Zk3vQ9yT1mB7xW5nR2cL8dF4hJ6", "hi\\n<REDACTED:openai>"),
+        ("\\u003c@ana\\u003e", &format!("\\u003c{ana}\\u003e")),
+        ("sk-ant-api03-Zk3vQ9<b>yT1mB7x</b>W5nR2cL", "<REDACTED:anthropic>"),
+        ("&quot;password&quot;:&quot;hunter22&quot;", "&quot;password&quot;:&quot;<REDACTED:password>&quot;"),
+        // a quoted password may hold what looks like an escape
+        ("password: \"ab\\ncd99ef\"", "password: \"<REDACTED:password>\""),
+    ]);
+    check_kept(&[
+        "C:\\new\\table\\readme.txt",
+        "a < b && c > d &amp; e",
+        "<b>bold</b>",
+        "テスト（１２３）です。",
     ]);
 }
 
@@ -401,21 +542,33 @@ fn ordinary_text_survives() {
 }
 
 #[test]
-fn texts_are_found_however_deep_and_keys_stay() {
+fn texts_are_found_however_deep_and_in_keys() {
     let mut value = json!({
-        "a@example.org": [{"x": ["call +1 202 555 0123", 5, null, true]}],
-        "login": {"password": "swordfish", "user_token": "ab12cd34ef", "token": "USDC", "maxTokens": 100},
-        "place": {"lat": 52.52, "lng": 13.405}, "lat": 5,
+        "ana@example.org": [{"x": ["call +1 202 555 0123", 5, null, true]}], "bo@example.org": 1,
+        "login": {
+            "passcode": 4711, "user_token": "ab12cd34ef", "token": "USDC", "maxTokens": 100,
+            "newPassword": "Please enter your password", "username": "ana",
+            "password": "sword fish",
+        },
+        "place": {"lat": 52.52, "lng": "13.405"}, "lat": 5,
+        "to": {"street": "baker st. 221b", "phone": 2_025_550_123_u64, "phoneNumber": "2025550123", "phones": 2},
     });
     let mut found = Redactions::default();
     filter().value("chat", &mut value, &mut found);
+    let ana = filter().text("chat", "@ana", &mut Redactions::default());
     let expected = json!({
-        "a@example.org": [{"x": ["call [REDACTED_PHONE]", 5, null, true]}],
-        "login": {"password": "<REDACTED:secret>", "user_token": "<REDACTED:secret>", "token": "USDC", "maxTokens": 100},
+        "[REDACTED_EMAIL]": [{"x": ["call [REDACTED_PHONE]", 5, null, true]}], "[REDACTED_EMAIL] 2": 1,
+        "login": {
+            "passcode": "<REDACTED:secret>", "user_token": "<REDACTED:secret>",
+            "token": "USDC", "maxTokens": 100, "newPassword": "Please enter your password", "username": ana,
+            "password": "<REDACTED:secret>",
+        },
         "place": {"lat": "[REDACTED_GEO]", "lng": "[REDACTED_GEO]"}, "lat": 5,
+        "to": {"street": "[REDACTED_ADDRESS]", "phone": "[REDACTED_PHONE]", "phoneNumber": "[REDACTED_PHONE]", "phones": 2},
     });
     assert_eq!(value, expected);
-    assert_eq!((found.geo, found.credentials, found.phones, found.total()), (2, 2, 1, 5));
+    assert_eq!((found.geo, found.credentials, found.emails, found.addresses), (2, 3, 2, 1));
+    assert_eq!((found.phones, found.handles), (3, 1));
     let mut again = Redactions::default();
     filter().value("chat", &mut value, &mut again);
     assert_eq!((value, again.total()), (expected, 0));
@@ -515,6 +668,22 @@ fn hostile_texts_take_little_time_and_room() {
         "A ",
         "lat: ",
         "@x\n",
+        "token:",
+        "token: ",
+        "password for ",
+        "password='",
+        "\\n",
+        "<b>",
+        "＠",
+        "4111 ",
+        "DE89 ",
+        "curl -u ",
+        "Cookie: a=",
+        "Authorization: ",
+        " u/abc",
+        "1 abc road",
+        "x.com/",
+        "abandon ",
     ] {
         let text = unit.repeat((64 << 10) / unit.len());
         let (got, _) = filtered(&text);

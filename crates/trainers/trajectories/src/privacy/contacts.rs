@@ -6,14 +6,18 @@ use std::sync::LazyLock;
 use super::redactions::Mark;
 use super::rule::{Found, Rule};
 
-/// E-mail addresses, also with `%40`, `(at)` and `[dot]`. A host without a dot makes none (`root@localhost`), nor does
+/// E-mail addresses, also with `%40`, `(at)`, `[dot]`, and in words before an end such as `com`. A host without a dot makes none (`root@localhost`), nor does
 /// the address of a repository (`git@host:path`) or the file of an icon (`icon@2x.png`).
 pub(super) static EMAILS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    vec![Rule::judged(
+    let in_words = concat!(
+        r"(?i)(?-u:\b)[\p{L}\p{N}._+-]+\sat\s[\p{L}\p{N}-]+\s(?:dot\s[\p{L}\p{N}-]+\s){0,2}",
+        r"dot\s(?:com|org|net|edu|gov|example|de|fr|uk|us|ch|at|es|it|nl|eu|io|co|dev|ai|app|me|info)(?-u:\b)",
+    );
+    let written = Rule::judged(
         Mark::Email,
         concat!(
-            r"(?i)(?P<local>[\p{L}\p{N}._%+-]+)(?:@|%40|\s?[\[(]\s?at\s?[\])]\s?)(?P<host>[\p{L}\p{N}-]+",
-            r"(?:(?:\.|\s?[\[(]\s?dot\s?[\])]\s?)[\p{L}\p{N}-]+)*(?:\.|\s?[\[(]\s?dot\s?[\])]\s?)\p{L}{2,})",
+            r"(?i)(?P<local>[\p{L}\p{N}._%+-]+)(?:@|%40|\s?[\[({]\s?at\s?[\])}]\s?)(?P<host>[\p{L}\p{N}-]+",
+            r"(?:(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?)[\p{L}\p{N}-]+)*(?:\.|\s?[\[({]\s?dot\s?[\])}]\s?)\p{L}{2,})",
         ),
         |found| {
             let part = found.whole();
@@ -25,13 +29,14 @@ pub(super) static EMAILS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                 && host.split_once('x').is_some_and(|(scale, _)| scale.bytes().all(|c| c.is_ascii_digit()));
             (!is_repository && !is_icon).then_some(part)
         },
-    )]
+    );
+    vec![written, Rule::all(Mark::Email, in_words)]
 });
 
 const PICTURES: [&str; 6] = [".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"];
 
-/// Phone numbers: with a plus, in the American and the French way, with a leading zero and a gap, and whatever follows a
-/// word such as "phone". Digits without any of that are a number like others.
+/// Phone numbers: with a plus, in the American and the French way, with a leading zero and a gap or ten digits, and
+/// whatever follows a word such as "phone". Digits without any of that are a number like others.
 pub(super) static PHONES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rule = |pattern, judge| Rule::judged(Mark::Phone, pattern, judge);
     vec![
@@ -50,7 +55,9 @@ pub(super) static PHONES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         }),
         rule(
             concat!(
-                r"(?i)(?-u:\b)(?:tel|telephone|phone|mobile|cell|call|text|whatsapp|sms|fax|handy|mobil|telefon|ring)",
+                r"(?i)(?-u:\b)(?:tel|telephone|phone|mobile|cell|call|text|whatsapp|signal|sms|fax|handy|mobil|telefon|ring",
+                r"|(?:telefon|handy|mobil|ruf)nummer|tél(?:éphone)?|portable|teléfono|phone[ _]?number|reach\s(?:me|us|him|her|them)",
+                r"|(?:my|his|her|their|our|your|contact|callback)\snumber)",
                 r"(?:\s(?:me|us|him|her|them|number|no\.?|nr\.?|at|on|is|it's)){0,4}",
                 r#"["'\\]{0,4}\s*[:=.]?\s*["'\\]{0,4}(?P<number>[(]?[0-9])"#,
             ),
@@ -68,6 +75,11 @@ pub(super) static PHONES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             let has_signs = found.part(&part).contains(['(', '.', '-']);
             let is_given_out = has_signs || exchange.is_some_and(|text| text.starts_with(|c| c >= '2'));
             (is_given_out && is_free(found, &part)).then_some(part)
+        }),
+        // without a gap, who begins a number of ten digits with a zero wants to be called
+        rule(r"(?:0[1-9][0-9]{8,9}|00[1-9][0-9]{9,12})", |found| {
+            let part = found.whole();
+            (found.part(&part) != ALL_DIGITS && is_free(found, &part)).then_some(part)
         }),
         rule(r"0[1-9](?:[ .-][0-9]{2}){4}", |found| Some(found.whole()).filter(|part| is_free(found, part))),
         rule(r"\(?0[1-9][0-9]{1,3}\)?[ /-]{1,3}[0-9]{2,4}[0-9 -]*[0-9]", |found| {
@@ -132,4 +144,6 @@ fn is_host(text: &str) -> bool {
     text.split('.').filter(|part| part.parse::<u8>().is_ok()).count() == 4
 }
 
+/// What code counts with.
+const ALL_DIGITS: &str = "0123456789";
 const DIGITS_MAX: usize = 15;

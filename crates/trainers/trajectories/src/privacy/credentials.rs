@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex::Regex;
-
+use super::assigned::{self, is_placeholder};
 use super::redactions::Mark;
 use super::rule::{Found, Rule};
 
@@ -15,7 +14,10 @@ pub(super) static CREDENTIALS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     vec![
         all(
             "private-key",
-            r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\z)",
+            concat!(
+                r"(?si)-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\z)",
+                r"|Private-Lines: ?[0-9]+\s+(?:[A-Z0-9+/]{16,}={0,2}\s*)+|AGE-SECRET-KEY-1[A-Z0-9]{50,}",
+            ),
         ),
         all("anthropic", r"sk-ant-[A-Za-z0-9_-]{8,}"),
         judged("openai", r"sk-[A-Za-z0-9_-]{20,}", |found| {
@@ -25,38 +27,97 @@ pub(super) static CREDENTIALS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             (is_random && !found.before(&part).is_some_and(char::is_alphanumeric)).then_some(part)
         }),
         all("github", r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"),
-        all("gitlab", r"glpat-[A-Za-z0-9_-]{16,}"),
+        all(
+            "gitlab",
+            r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|oas)-[A-Za-z0-9_.-]{16,}|GLPAT-[A-Z0-9_-]{16,}",
+        ),
         all("aws", r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16,}"),
         all("google", r"AIza[0-9A-Za-z_-]{30,}|ya29\.[0-9A-Za-z_-]{20,}|GOCSPX-[0-9A-Za-z_-]{20,}"),
         all(
             "slack",
-            r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/[A-Za-z0-9/]+",
+            r"(?:xoxe\.)?xox[a-z]-[A-Za-z0-9%-]{10,}|xapp-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/[A-Za-z0-9/]+",
         ),
-        all("stripe", r"(?:sk|rk|pk|whsec)_(?:live_|test_)[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{16,}"),
-        all("hugging-face", r"hf_[A-Za-z0-9]{30,}"),
+        all(
+            "stripe",
+            r"(?:sk|rk|pk|whsec)_(?:org_)?(?:live_|test_)[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{16,}",
+        ),
+        judged("hugging-face", r"(?:hf|api_org)_[A-Za-z0-9]{20,}", |found| {
+            let part = found.whole();
+            let is_random = part.len() >= 33 || has_digit(found.part(&part));
+            (is_random && !found.before(&part).is_some_and(char::is_alphanumeric)).then_some(part)
+        }),
         all("npm", r"npm_[A-Za-z0-9]{30,}"),
+        judged("provider", PROVIDERS, |found| {
+            let part = found.whole();
+            let is_random = |run: &str| run.len() >= 16 && has_digit(run);
+            let is_glued = found.before(&part).is_some_and(|near| near.is_alphanumeric() || near == '_');
+            (!is_glued && found.part(&part).split(['_', '-', '.']).any(is_random)).then_some(part)
+        }),
+        all("webhook", r"(?:discord|discordapp)\.com/api/webhooks/[0-9]{5,20}/[A-Za-z0-9_-]{20,}"),
         judged("telegram", r"[0-9]{8,10}:[A-Za-z0-9_-]{33,40}", alone),
         judged("discord", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}", alone),
         all("jwt", r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-        judged("bearer", r"(?i)(?-u:\b)bearer\s+(?P<value>[A-Za-z0-9._~+/=-]{16,})", |found| {
-            found.group("value").filter(|part| has_digit(found.part(part)) || part.len() >= 32)
+        judged("bearer", r"(?i)(?-u:\b)bearer:?\s+(?P<part>[A-Za-z0-9._~+/=-]{16,})", |found| {
+            found.group("part").filter(|part| has_digit(found.part(part)) || part.len() >= 32)
         }),
+        judged("basic", r"(?i)(?-u:\b)basic\s+(?P<part>[A-Za-z0-9+/]{8,}=+)", |found| found.group("part")),
         judged(
-            "basic",
-            r"(?i)(?-u:\b)(?P<header>authorization\W{1,6})?basic\s+(?P<value>[A-Za-z0-9+/]{8,}={0,2})",
+            "authorization",
+            concat!(
+                r#"(?i)(?-u:\b)authorization["'\\]{0,4}\s*[:=]\s*["'\\]{0,4}"#,
+                r"(?:(?P<basic>basic)\s+|(?:bearer|token|api-?key|digest|negotiate|key)\s+)?(?P<part>[A-Za-z0-9._~+/=:-]{4,})",
+            ),
             |found| {
-                let is_sure =
-                    |part: &Range<usize>| found.group("header").is_some() || found.part(part).ends_with('=');
-                found.group("value").filter(is_sure)
+                let is_sure = |part: &Range<usize>| {
+                    found.group("basic").is_some() || part.len() >= 8 && has_digit(found.part(part))
+                };
+                found.group("part").filter(is_sure)
             },
         ),
-        judged("url", r#"://(?P<user>[^\s/:@"'<>\\?#]*:(?P<password>[^\s/@"'<>\\]+)@)"#, |found| {
+        judged(
+            "cookie",
+            r#"(?i)(?-u:\b)(?:set-)?cookie["'\\]{0,4}\s*:\s*["'\\]{0,4}(?P<part>[\w.-]{1,64}=[^\r\n"'\\]{6,})"#,
+            |found| found.group("part"),
+        ),
+        judged(
+            "password",
+            concat!(
+                r#"(?-u:\b)(?:curl[^\n]{0,200}?\s(?:-u|--user)[ =]?["']?[^\s:"']{1,64}:|sshpass -p ?["']?)"#,
+                r#"(?P<part>[^\s"'<>\\$]+)"#,
+            ),
+            |found| found.group("part").filter(|part| !is_placeholder(found.part(part))),
+        ),
+        judged("pin", PINS, |found| found.group("part")),
+        judged("card", r"[2-6][0-9]{3}(?P<value>(?:[ -]?[0-9]){10,12})", |found| {
+            let is_such = |text: &str| is_card(&digits(text));
+            first_whole(found, 14, is_such)
+        }),
+        judged("iban", r"[A-Z]{2}[0-9]{2}(?P<value>(?: ?[A-Z0-9]){11,30})", |found| {
+            first_whole(found, 15, is_account)
+        }),
+        judged("url", r#"://(?P<user>[^\s/:@"'<>\\?#]*:(?P<password>[^\s/"'<>\\]+)@)"#, |found| {
             let is_real = !is_placeholder(found.part(&found.group("password")?));
             found.group("user").filter(|_| is_real)
         }),
-        judged("password", &assignment(), assigned),
+        judged("password", assigned::PHRASES, assigned::phrase),
+        judged("password", &assigned::in_tags(), |found| {
+            found.group("part").filter(|part| !is_placeholder(found.part(part)))
+        }),
+        judged("password", &assigned::assignment(), assigned::assigned),
     ]
 });
+
+/// Keys of those who sell something over the net, by the way they begin.
+const PROVIDERS: &str = concat!(
+    r"(?:gsk_|xai-|r8_|fw_|pplx-|tvly-|nvapi-|dop_v1_|doo_v1_|dckr_pat_|shp(?:at|ca|pa|ss)_|PMAK-|lin_api_|ntn_|secret_",
+    r"|pypi-|sq0[a-z]{3}-|key-|rpa_|vercel_|phc_|sntrys_|glsa_|hvs\.|SG\.)[A-Za-z0-9_.-]{20,}",
+);
+
+/// Short numbers that open something, with the word that says so.
+const PINS: &str = concat!(
+    r#"(?i)(?-u:\b)(?:pin(?:[ -]?code)?|cvv2?|cvc2?|otp|one[ -]time code|verification code)["'*\\]{0,4}"#,
+    r#"\s*(?:[:=]|is|ist|was)\s*["'*\\]{0,4}(?P<part>[0-9]{3,8})(?-u:\b)"#,
+);
 
 fn alone(found: &Found<'_>) -> Option<Range<usize>> {
     Some(found.whole()).filter(|part| found.stands_alone(part))
@@ -66,127 +127,53 @@ fn has_digit(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// Names of what is secret, as they end.
-const NAMES: &str = "password|passwd|passphrase|passcode|pwd|secret|api[_ -]?key|access[_-]?key|secret[_-]?key\
-                     |secret_key_base|private[_-]?key|auth[_-]?key|encryption[_-]?key|signing[_-]?key\
-                     |[a-z]*[_-]?token|credentials?|mnemonic|seed[_ -]?phrase";
-
-/// A name, a sign and a value: quoted in any way, or up to the next gap.
-fn assignment() -> String {
-    let value = concat!(
-        r#"(?:\\{0,3}"(?P<double>(?:[^"\\\r\n]|\\[^"\\\r\n])+)|'(?P<single>[^'\r\n]+)|`(?P<back>[^`\r\n]+)"#,
-        r#"|(?P<bare>[^\s"'`<>,;\\(){}\[\]]+))"#,
-    );
-    format!(
-        r#"(?i)(?P<name>{NAMES})[0-9]?["'\\]{{0,4}}(?P<sign>\s*(?:=>|:=|==?|:)\s*|(?:\s+(?:for|of|to|at|on)(?:\s+[^\s=:]+){{1,4}}?)?\s+(?:is|was)\s*:?\s+){value}"#
-    )
+/// The longest beginning of a match that stands for itself and is what it has to be; what is behind it may look as if it
+/// belonged to it.
+fn first_whole(found: &Found<'_>, bytes_min: usize, is_such: impl Fn(&str) -> bool) -> Option<Range<usize>> {
+    let whole = found.whole();
+    let hangs = |near: char| near.is_alphanumeric() || matches!(near, '_' | '-' | '.');
+    if found.before(&whole).is_some_and(hangs) {
+        return None;
+    }
+    let ends = (whole.start + bytes_min..=whole.end).rev();
+    let mut parts = ends.map(|end| whole.start..end).filter(|part| {
+        let goes_on =
+            found.after(part).is_some_and(|near| near.is_alphanumeric() || matches!(near, '_' | '-'));
+        !goes_on && found.part(part).ends_with(|c: char| c.is_ascii_alphanumeric())
+    });
+    parts.find(|part| is_such(found.part(part)))
 }
 
-fn assigned(found: &Found<'_>) -> Option<Range<usize>> {
-    let name = found.part(&found.group("name")?);
-    let sign = found.part(&found.group("sign")?);
-    let quoted = ["double", "single", "back"].into_iter().find_map(|name| found.group(name));
-    if let Some(part) = quoted {
-        return is_secret(name, found.part(&part)).then_some(part);
-    }
-    let mut part = found.group("bare")?;
-    let is_code = found.after(&part).is_some_and(|next| "([{".contains(next));
-    let trimmed = found.part(&part).trim_end_matches(['.', ',', '!', '?', ':', '*', '|', '&']);
-    let has_and = trimmed.find('&').filter(|_| sign == "="); // the next field of a query
-    part.end = part.start + has_and.unwrap_or(trimmed.len());
-    let value = found.part(&part);
-    let is_sure = if sign == "=" {
-        !is_name(value)
-    } else {
-        has_digit(value) || value.contains(['!', '@', '#', '$', '%', '^', '*', '+', '~', '?'])
+fn digits(text: &str) -> Vec<u8> {
+    text.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect()
+}
+
+/// Whether those are the digits of a card: by whom it is from, how many there are, and the last one, which follows from
+/// the others (Luhn).
+fn is_card(digits: &[u8]) -> bool {
+    let begin = |count: usize| digits[..count].iter().fold(0_u32, |sum, digit| sum * 10 + u32::from(*digit));
+    let is_known = match digits.len() {
+        14 => matches!(begin(3), 300..=305 | 360..=369 | 380..=389),
+        15 => matches!(begin(2), 34 | 37),
+        16 => {
+            matches!(begin(4), 2221..=2720 | 3528..=3589 | 4000..=4999 | 5100..=5599 | 6011 | 6200..=6299 | 6440..=6599)
+        }
+        _ => false,
     };
-    (!is_code && is_sure && value.chars().count() >= 6 && is_secret(name, value)).then_some(part)
+    let doubled = |(nth, digit): (usize, &u8)| match (nth % 2, *digit) {
+        (0, digit) => u32::from(digit),
+        (_, digit) => u32::from(digit) * 2 - if digit > 4 { 9 } else { 0 },
+    };
+    is_known && digits.iter().rev().enumerate().map(doubled).sum::<u32>() % 10 == 0
 }
 
-/// Whether a value of something that is called so is a secret, and no description or stand-in of one.
-fn is_secret(name: &str, value: &str) -> bool {
-    let name = name.to_lowercase();
-    let is_phrase = ["phrase", "mnemonic"].iter().any(|end| name.ends_with(end));
-    if value.chars().count() < 4 || is_placeholder(value) || value.starts_with("http") {
-        return false;
-    }
-    if value.contains(char::is_whitespace) {
-        return is_phrase;
-    }
-    // there are tokens that are traded, and tokens that are counted
-    let is_public =
-        name.ends_with("token") && (value.starts_with("0x") || !has_digit(value) || value.len() < 8);
-    let is_count = name.ends_with("token") && !value.contains(char::is_alphabetic);
-    let is_path = name.ends_with("pwd") && value.starts_with('/');
-    !is_public && !is_count && !is_path
-}
-
-/// What stands in examples, templates and code instead of a secret.
-fn is_placeholder(value: &str) -> bool {
-    let lower = value.to_lowercase();
-    let first = lower.chars().next();
-    let is_filler = lower.chars().all(|c| Some(c) == first);
-    let is_template = [
-        "$",
-        "{{",
-        "<",
-        "%",
-        "process.env",
-        "os.environ",
-        "env.",
-        "self.",
-        "this.",
-        "config.",
-        "your",
-        "str(",
-    ]
-    .iter()
-    .any(|begin| lower.starts_with(begin));
-    is_filler || is_template || PLACEHOLDERS.contains(&lower.trim_end_matches(['.', '!', '?']))
-}
-
-const PLACEHOLDERS: [&str; 17] = [
-    "string",
-    "text",
-    "null",
-    "none",
-    "undefined",
-    "true",
-    "false",
-    "password",
-    "required",
-    "optional",
-    "redacted",
-    "placeholder",
-    "secret",
-    "token",
-    "example",
-    "hidden",
-    "number",
-];
-
-/// Whether it is a variable that is called like a secret itself.
-fn is_name(value: &str) -> bool {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(&format!("(?i)^[a-z_.]*(?:{NAMES})[a-z_.]*$"))
-            .expect("it is a constant, and tests compile it")
+/// Whether it is the number of an account (IBAN): by its length and its remainder.
+fn is_account(text: &str) -> bool {
+    let plain: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    let turned = plain[4..].iter().chain(&plain[..4]);
+    let remainder = turned.fold(0_u32, |rest, byte| match byte {
+        b'0'..=b'9' => (rest * 10 + u32::from(byte - b'0')) % 97,
+        letter => (rest * 100 + u32::from(letter - b'A') + 10) % 97,
     });
-    NAME.is_match(value)
-}
-
-/// Whether what has that key in an object is a secret by that.
-pub(super) fn is_secret_by_key(key: &str, value: &str) -> bool {
-    static KEY: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(&format!("(?i)(?P<name>{NAMES})$")).expect("it is a constant, and tests compile it")
-    });
-    KEY.captures(key).and_then(|found| found.name("name")).is_some_and(|name| is_secret(name.as_str(), value))
-}
-
-/// Whether a variable of that name holds a secret.
-pub(super) fn is_secret_name(name: &str) -> bool {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(&format!("(?i)(?:{NAMES}|_key|_pass|_auth|_dsn)s?$"))
-            .expect("it is a constant, and tests compile it")
-    });
-    NAME.is_match(name)
+    remainder == 1 && (15..=34).contains(&plain.len())
 }

@@ -6,11 +6,29 @@ use std::sync::LazyLock;
 use super::redactions::Mark;
 use super::rule::{Found, Rule};
 
-/// Handles such as `@ana.lee`, and the `<@123456>` of chats. What is written like one in code is none: decorators,
+/// Handles such as `@ana.lee`, the `<@123456>` of chats, `u/ana`, and what follows a host where people have pages. What is written like one in code is none: decorators,
 /// annotations, tags in comments, rules of style sheets, scopes of packages.
 pub(super) static HANDLES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     vec![
-        Rule::all(Mark::Handle, r"<@[!&]?[0-9]{5,20}>"),
+        Rule::all(Mark::Handle, r"<@[!&]?[0-9]{5,20}>|<@[UW][A-Z0-9]{6,20}(?:\|[^<>\s]{1,80})?>"),
+        Rule::judged(
+            Mark::Handle,
+            concat!(
+                r"(?i)(?-u:\b)(?:(?:t|telegram)\.me|(?:twitter|x|instagram|tiktok)\.com|linkedin\.com/in|reddit\.com/u(?:ser)?)",
+                r"/@?(?P<name>[a-z0-9_][a-z0-9_.-]*[a-z0-9_])",
+            ),
+            |found| {
+                let name = found.group("name")?;
+                let is_page = PAGES.contains(&found.part(&name).to_lowercase().as_str());
+                let before = &found.text()[..found.whole().start];
+                let is_host = before.ends_with("www.") || !before.ends_with(['.', '-', '_', '@']);
+                (is_host && !is_page && name.len() >= HANDLE_BYTES_MIN).then_some(name)
+            },
+        ),
+        Rule::judged(Mark::Handle, r"(?:^|[\s(])/?(?P<name>u/[A-Za-z0-9_-]{3,20})(?-u:\b)", |found| {
+            let name = found.group("name")?;
+            (found.after(&name) != Some('/')).then_some(name)
+        }),
         Rule::judged(Mark::Handle, r"@(?P<name>[\p{L}_][\p{L}\p{N}_]+(?:[.-][\p{L}\p{N}_]+)*)", |found| {
             let part = found.whole();
             let name = found.part(&found.group("name")?);
@@ -20,6 +38,32 @@ pub(super) static HANDLES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         }),
     ]
 });
+
+const HANDLE_BYTES_MIN: usize = 3;
+
+/// What is behind such a host and nobody.
+const PAGES: [&str; 20] = [
+    "joinchat",
+    "share",
+    "addstickers",
+    "proxy",
+    "home",
+    "search",
+    "explore",
+    "hashtag",
+    "intent",
+    "settings",
+    "login",
+    "reel",
+    "reels",
+    "stories",
+    "compose",
+    "tos",
+    "about",
+    "privacy",
+    "help",
+    "terms",
+];
 
 fn is_code(found: &Found<'_>, part: &Range<usize>, name: &str) -> bool {
     let mut rest = found.text()[part.end..].chars();

@@ -1,20 +1,27 @@
 //! What is private does not go into files.
 
+mod assigned;
 mod contacts;
 mod credentials;
+mod fields;
 mod handles;
+mod looked;
 mod places;
+mod reading;
 mod redactions;
 mod rule;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use self::looked::{Looked, put};
+use self::reading::Reading;
 use self::redactions::Mark;
 pub use self::redactions::Redactions;
 use self::rule::Rule;
@@ -26,6 +33,10 @@ use crate::{Id, LlmCall, ProviderAccess, Trajectory};
 /// mark that says what was there; a handle leaves `<entity:…>`, a name that is the same for the same person on the same
 /// platform as long as the salt is. What was filtered once is not changed by filtering it again, and no text becomes
 /// longer than nine times its length. It takes time in proportion to the length of a text.
+///
+/// Credentials are keys, tokens, passwords, and the numbers of cards and accounts. Escapes of JSON and HTML, tags within a
+/// line and digits of other scripts hide nothing. What does not say what it is stays: the name of somebody, ten digits
+/// without a zero before them or a word such as "phone", a password without a word such as "password", a town.
 ///
 /// Its `Debug` output shows no secrets.
 ///
@@ -92,7 +103,7 @@ impl PrivacyFilter {
         self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        let secret = |(name, _): &(N, V)| credentials::is_secret_name(name.as_ref());
+        let secret = |(name, _): &(N, V)| assigned::is_secret_name(name.as_ref());
         let secrets = variables.into_iter().filter(secret);
         secrets.fold(self, |filter, (_, value)| filter.with_secret(value.as_ref()))
     }
@@ -130,8 +141,8 @@ impl PrivacyFilter {
         format!("<REDACTED:{UNSETTLED}>")
     }
 
-    /// Filters all texts of a value, however deep; keys stay. What is under a key such as `password` is taken out
-    /// whatever it is, and so are numbers under `lat` and `lng`.
+    /// Filters all texts of a value, however deep, and the keys. A text or a number under a key such as `password`, `phone`,
+    /// `street` or `username`, or under `lat` beside `lng`, is taken out whatever it looks like, unless it describes one.
     pub fn value(&self, platform: &str, value: &mut Value, found: &mut Redactions) {
         match value {
             Value::String(text) => *text = self.text(platform, text, found),
@@ -203,42 +214,67 @@ impl PrivacyFilter {
     }
 
     fn map(&self, platform: &str, map: &mut Map<String, Value>, found: &mut Redactions) {
-        let has = |keys: &[&str]| map.keys().any(|key| is_one_of(key, keys));
-        let is_place = has(&LATITUDES) && has(&LONGITUDES);
-        for (key, value) in map {
+        let is_place = fields::is_place(map);
+        for (key, value) in map.iter_mut() {
             self.value(platform, value, found);
-            match value {
-                Value::Number(_)
-                    if is_place && (is_one_of(key, &LATITUDES) || is_one_of(key, &LONGITUDES)) =>
-                {
-                    found.count(Mark::Geo);
-                    *value = self.mark(Mark::Geo, platform, "").into();
+            let text = match value {
+                Value::String(text) if !is_mark(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                    continue;
                 }
-                Value::String(text) if credentials::is_secret_by_key(key, text) && !is_mark(text) => {
-                    found.count(Mark::Credential(KNOWN));
-                    *value = self.mark(Mark::Credential(KNOWN), platform, "").into();
-                }
-                Value::Null
-                | Value::Bool(_)
-                | Value::Number(_)
-                | Value::String(_)
-                | Value::Array(_)
-                | Value::Object(_) => {}
+            };
+            if let Some(mark) = fields::private_by_key(key, &text, value.is_string(), is_place) {
+                found.count(mark);
+                *value = self.mark(mark, platform, &text).into();
             }
+        }
+        if map.keys().any(|key| !is_plain(key)) {
+            self.keys(platform, map, found);
         }
     }
 
-    /// The text without what one look finds; `None` when that is nothing.
+    /// Filters the keys. Those that become the same are numbered.
+    fn keys(&self, platform: &str, map: &mut Map<String, Value>, found: &mut Redactions) {
+        for (key, value) in std::mem::take(map) {
+            let less = self.text(platform, &key, found);
+            let numbered = (2..).map(|nth| format!("{less} {nth}"));
+            let mut free = std::iter::once(less.clone()).chain(numbered).filter(|key| !map.contains_key(key));
+            map.insert(free.next().expect("there are more numbers than keys"), value);
+        }
+    }
+
+    /// The text without what one round finds; `None` when that is nothing.
     fn round(&self, platform: &str, text: &str, found: &mut Redactions) -> Option<String> {
-        let mut pieces = apart(text);
-        let before = pieces.len();
-        self.apply(&places::GEO, platform, &mut pieces, found);
+        // what is read first: in `\nana@example.org`, nobody is called `nana`
+        let read = Reading::of(text).and_then(|reading| {
+            let marks = self.look(platform, reading.text(), found);
+            put(text, marks.into_iter().map(|(part, mark)| (reading.written(&part), mark)))
+        });
+        let text = read.as_deref().unwrap_or(text);
+        let written = put(text, self.look(platform, text, found));
+        written.or(read)
+    }
+
+    /// What is private in a text, in order, and the marks to put there.
+    fn look(&self, platform: &str, text: &str, found: &mut Redactions) -> Vec<(Range<usize>, String)> {
+        let mut looked = Looked::new(apart(text));
+        let mut rule = |rule: &Rule| {
+            let mark = |text: &str| self.mark(rule.mark(), platform, text);
+            looked.cut(text, |text| rule.find(text), mark, || found.count(rule.mark()));
+        };
+        places::GEO.iter().for_each(&mut rule);
         for secret in &self.secrets {
             let find = |text: &str| {
                 text.match_indices(secret.as_str()).map(|(at, _)| at..at + secret.len()).collect()
             };
-            self.cut(Mark::Credential(KNOWN), find, platform, &mut pieces, found);
+            let known = Mark::Credential(KNOWN);
+            looked.cut(text, find, |_| self.mark(known, platform, ""), || found.count(known));
         }
+        let mut rule = |rule: &Rule| {
+            let mark = |text: &str| self.mark(rule.mark(), platform, text);
+            looked.cut(text, |text| rule.find(text), mark, || found.count(rule.mark()));
+        };
         for rules in [
             &credentials::CREDENTIALS,
             &contacts::EMAILS,
@@ -246,47 +282,9 @@ impl PrivacyFilter {
             &contacts::PHONES,
             &handles::HANDLES,
         ] {
-            self.apply(rules, platform, &mut pieces, found);
+            rules.iter().for_each(&mut rule);
         }
-        let join = |piece: &Piece<'_>| match piece {
-            Piece::Text(text) | Piece::Old(text) => (*text).to_owned(),
-            Piece::New(mark) => mark.clone(),
-        };
-        (pieces.len() > before || pieces.iter().any(|piece| matches!(piece, Piece::New(_))))
-            .then(|| pieces.iter().map(join).collect())
-    }
-
-    fn apply(&self, rules: &[Rule], platform: &str, pieces: &mut Vec<Piece<'_>>, found: &mut Redactions) {
-        for rule in rules {
-            self.cut(rule.mark(), |text| rule.find(text), platform, pieces, found);
-        }
-    }
-
-    /// Puts a mark in the place of each part that is found.
-    fn cut<'t>(
-        &self,
-        mark: Mark,
-        find: impl Fn(&'t str) -> Vec<std::ops::Range<usize>>,
-        platform: &str,
-        pieces: &mut Vec<Piece<'t>>,
-        found: &mut Redactions,
-    ) {
-        let mut after = Vec::with_capacity(pieces.len());
-        for piece in pieces.drain(..) {
-            let Piece::Text(text) = piece else {
-                after.push(piece);
-                continue;
-            };
-            let mut at = 0;
-            for part in find(text) {
-                found.count(mark);
-                after.extend(Piece::some(&text[at..part.start]));
-                after.push(Piece::New(self.mark(mark, platform, &text[part.clone()])));
-                at = part.end;
-            }
-            after.extend(Piece::some(&text[at..]));
-        }
-        *pieces = after;
+        looked.marks()
     }
 
     fn mark(&self, mark: Mark, platform: &str, text: &str) -> String {
@@ -325,40 +323,25 @@ pub fn pseudonym(salt: &str, platform: &str, handle: &str) -> String {
     digest.iter().take(PSEUDONYM_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A part of a text.
-enum Piece<'t> {
-    /// Something to look at.
-    Text(&'t str),
-    /// A mark that was there, which stays as it is.
-    Old(&'t str),
-    /// A mark in the place of what was found.
-    New(String),
-}
-
-impl<'t> Piece<'t> {
-    fn some(text: &'t str) -> Option<Self> {
-        (!text.is_empty()).then_some(Self::Text(text))
-    }
-}
-
-/// The marks in a text, and what is between them.
-fn apart(text: &str) -> Vec<Piece<'_>> {
-    let (mut pieces, mut at) = (Vec::new(), 0);
+/// What is between the marks in a text.
+fn apart(text: &str) -> Vec<Range<usize>> {
+    let (mut parts, mut at) = (Vec::new(), 0);
     for mark in MARKS.find_iter(text) {
-        pieces.extend(Piece::some(&text[at..mark.start()]));
-        pieces.push(Piece::Old(mark.as_str()));
+        parts.push(at..mark.start());
         at = mark.end();
     }
-    pieces.extend(Piece::some(&text[at..]));
-    pieces
+    parts.push(at..text.len());
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 fn is_mark(text: &str) -> bool {
     MARKS.find(text).is_some_and(|mark| mark.len() == text.len())
 }
 
-fn is_one_of(key: &str, keys: &[&str]) -> bool {
-    keys.iter().any(|known| known.eq_ignore_ascii_case(key))
+/// Whether a key is a plain name, in which nothing private can be.
+fn is_plain(key: &str) -> bool {
+    key.len() <= PLAIN_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
 }
 
 /// All marks there are, and nothing else, so that nobody can hide a secret in one.
@@ -373,8 +356,6 @@ static MARKS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("{marks}|<REDACTED:(?:{labels})>")).expect("labels are plain words")
 });
 
-const LATITUDES: [&str; 2] = ["lat", "latitude"];
-const LONGITUDES: [&str; 4] = ["lng", "lon", "long", "longitude"];
 /// The label of what is known to be secret by itself or by its key.
 const KNOWN: &str = "secret";
 /// The label of a text in which more and more was found.
@@ -382,5 +363,6 @@ const UNSETTLED: &str = "unsettled";
 /// The platform of trajectories without a source.
 const NO_PLATFORM: &str = "unknown";
 const SECRET_CHARS_MIN: usize = 8;
+const PLAIN_BYTES_MAX: usize = 32;
 const PSEUDONYM_BYTES: usize = 8;
 const ROUNDS_MAX: usize = 16;

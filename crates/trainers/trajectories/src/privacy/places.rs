@@ -20,13 +20,17 @@ pub(super) static GEO: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             |found| found.group("pair").filter(|part| is_on_earth(found.part(part))),
         ),
         rule(
-            r#"(?i)(?-u:\b)(?:(?:lat|lon|lng|long)["'\\]{0,4}\s*[:=]|(?:latitude|longitude)["'\\]{0,4}\s*(?:[:=]|is|of)?)\s*["'\\]{0,4}(?P<one>-?[0-9]{1,3}\.[0-9]{2,})"#,
+            r#"(?i)(?-u:\b)(?:(?:lat|lon|lng|long)["'\\]{0,4}\s*[:=]|(?:latitude|longitude|breitengrad|längengrad)["'\\]{0,4}\s*(?:[:=]|is|of)?)\s*["'\\]{0,4}(?P<one>-?[0-9]{1,3}\.[0-9]{2,})"#,
             // a latency has a unit
             |found| {
                 found.group("one").filter(|part| {
                     !found.after(part).is_some_and(|near| near.is_alphabetic() && !"NSEWO".contains(near))
                 })
             },
+        ),
+        rule(
+            r"(?:(?i:POINT ?\()(?P<point>-?[0-9]{1,3}\.[0-9]{2,} -?[0-9]{1,3}\.[0-9]{2,})|!3d(?P<map>-?[0-9]{1,3}\.[0-9]{2,}!4d-?[0-9]{1,3}\.[0-9]{2,}))",
+            |found| found.group("point").or_else(|| found.group("map")),
         ),
         // whatever hangs on a pair belongs to it, so that a list of numbers is no pair
         rule(r"[+-]?[0-9]{1,3}\.[0-9]{4,}(?:\s*[,;]\s*[+-]?[0-9]+\.[0-9]+)+", |found| {
@@ -38,6 +42,16 @@ pub(super) static GEO: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             Mark::Geo,
             r#"[0-9]{1,3}(?:\.[0-9]+)?\s?°\s?(?:[0-9]{1,2}(?:\.[0-9]+)?\s?['′’]\s?)?(?:[0-9]{1,2}(?:\.[0-9]+)?\s?(?:\\?["″”]|'')\s?)?[NSEWO](?-u:\b)"#,
         ),
+        Rule::all(
+            Mark::Geo,
+            r"(?-u:\b)[NS]\s?[0-9]{1,2}\.[0-9]{4,}°?[\s,;]+[EWO]\s?[0-9]{1,3}\.[0-9]{4,}(?-u:\b)",
+        ),
+        // codes of half a street corner, as maps give them
+        rule(r"[23456789CFGHJMPQRVWX]{8}\+[23456789CFGHJMPQRVWX]{2,3}", |found| {
+            let part = found.whole();
+            let has = |kind: fn(char) -> bool| found.part(&part).contains(kind);
+            (found.stands_alone(&part) && has(char::is_alphabetic) && has(char::is_numeric)).then_some(part)
+        }),
         Rule::all(
             Mark::Geo,
             r"(?-u:\b)[0-9]{1,2}\.[0-9]{2,}\s?[NS][\s,;]+[0-9]{1,3}\.[0-9]{2,}\s?[EWO](?-u:\b)",
@@ -71,7 +85,7 @@ fn is_pair(text: &str) -> bool {
     }
 }
 
-/// Postal addresses with a number: in English, German, French and Spanish. A town alone is none.
+/// Postal addresses with a number: in English, German, Dutch, French and Spanish. A town alone is none.
 pub(super) static ADDRESSES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rule = |pattern, judge| Rule::judged(Mark::Address, pattern, judge);
     vec![
@@ -89,18 +103,53 @@ pub(super) static ADDRESSES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             ),
             |found| is_street(found).then(|| found.whole()),
         ),
+        // in lower case only where the sentence ends with it
+        rule(
+            concat!(
+                r"(?-u:\b)[0-9]{1,5}[a-z]?,?\s(?P<names>[a-z]{3,}(?:\s[a-z]{3,})?)\s",
+                r"(?:street|avenue|road|boulevard|terrace|crescent)(?P<next>[,.;!?\r\n]|\sin\s|$)",
+            ),
+            |found| {
+                let is_name = |name: &str| !NO_NAMES.contains(&name);
+                let names = found.group("names")?;
+                let end = found.group("next")?.start;
+                found.part(&names).split(' ').all(is_name).then(|| found.whole().start..end)
+            },
+        ),
+        rule(
+            concat!(
+                r"(?-u:\b)(?:\p{Lu}[\p{L}.-]*(?:straße|strasse|str\.|platz|allee|gasse|damm|ufer|weg)",
+                r"|(?i:\p{L}[\p{L}.-]*(?:straße|strasse|str\.))|\p{Lu}\p{Ll}{2,}str",
+                r"|(?:\p{Lu}[\p{L}.]*[- ]){1,3}(?:Straße|Strasse|STRASSE|Str\.)",
+                r"|(?:\p{Lu}\p{Ll}{2,}er|Alte|Alter|Neue|Neuer|Lange|Langer|Kleine|Große|Hohe|Hoher|Obere|Untere)\s",
+                r"(?:Allee|Platz|Weg|Gasse|Ufer|Damm|Ring)",
+                r"|Straße des 17\. Juni|Postfach|\p{Lu}\p{Ll}+(?:straat|laan|gracht|plein))",
+                r"\s+[0-9]{1,4}(?: ?[a-z])?(?-u:\b)(?:[ \d]{0,8}(?-u:\b))?",
+                r"(?P<tail>,?\s+(?:D-|A-|CH-)?[0-9]{4,5}\s+\p{Lu}[\p{L}-]+)?",
+            ),
+            |found| {
+                let text = found.part(&found.whole());
+                let first = text.split(' ').next().unwrap_or(text);
+                (!NO_STREETS_DE.contains(&first)).then(|| found.whole())
+            },
+        ),
+        // what is called in no way that tells, before a town
         Rule::all(
             Mark::Address,
             concat!(
-                r"\p{Lu}[\p{L}.-]*(?:straße|strasse|str\.|platz|allee|gasse|damm|ufer|weg)\s+[0-9]{1,4}(?: ?[a-z])?(?-u:\b)",
-                r"(?:,?\s+(?:D-|A-|CH-)?[0-9]{4,5}\s+\p{Lu}[\p{L}-]+)?",
+                r"(?-u:\b)(?:(?:Am|Im|Zum|Zur)|(?:An|Auf|Bei|Hinter|In|Unter|Vor) (?:der|dem|den))",
+                r"(?:\s\p{Lu}[\p{L}-]*){1,3}\s[0-9]{1,4}[a-z]?,\s",
+                r"(?:D-|A-|CH-)?[0-9]{5}\s\p{Lu}[\p{L}-]+",
             ),
         ),
         Rule::all(
             Mark::Address,
             concat!(
-                r"(?-u:\b)[0-9]{1,4}(?:\s?(?:bis|ter))?,?\s+(?i:rue|avenue|boulevard|place|quai|allée|chemin|impasse)\s+",
-                r"(?:(?:de|du|des|la|le|les|l['’]|d['’])\s?){0,3}\p{Lu}[\p{L}'’-]*(?:\s\p{Lu}[\p{L}'’-]*){0,3}",
+                r"(?-u:\b)[0-9]{1,4}(?:\s?(?:bis|ter))?,?\s+(?:",
+                r"(?i:rue|avenue|boulevard|bd|place|quai|allée|chemin|impasse)\s+",
+                r"(?:(?:de|du|des|la|le|les|l['’]|d['’]|DE|DU|DES|LA|LE|LES|L['’]|D['’])\s?){0,3}",
+                r"\p{Lu}[\p{L}'’-]*(?:\s\p{Lu}[\p{L}'’-]*){0,3}",
+                r"|(?:rue|avenue|boulevard|quai|impasse)\s(?:des?|du)\s(?:la\s|l['’])?[\p{L}-]{3,})",
                 r"(?:,?\s+[0-9]{5}\s+\p{Lu}[\p{L}-]+)?",
             ),
         ),
@@ -131,5 +180,15 @@ fn is_street(found: &Found<'_>) -> bool {
 const NO_STREETS: [&str; 16] = [
     "The", "A", "An", "This", "That", "Our", "Your", "My", "One", "Best", "Better", "Easy", "Simple", "New",
     "No", "Any",
+];
+const NO_NAMES: [&str; 44] = [
+    "the", "and", "for", "down", "per", "way", "lane", "along", "across", "from", "this", "that", "their",
+    "our", "your", "his", "her", "each", "mile", "miles", "minute", "minutes", "block", "blocks", "hour",
+    "hours", "metre", "metres", "meter", "meters", "new", "more", "other", "percent", "off", "people", "day",
+    "days", "week", "weeks", "month", "months", "year", "years",
+];
+const NO_STREETS_DE: [&str; 15] = [
+    "Die", "Diese", "Dieser", "Der", "Unser", "Euer", "Ihrer", "Jeder", "Erster", "Zweiter", "Dritter",
+    "Vierter", "Letzter", "Substr", "Teststr",
 ];
 const YEARS_FOLLOW: [&str; 9] = ["in", "since", "by", "of", "during", "the", "from", "until", "till"];

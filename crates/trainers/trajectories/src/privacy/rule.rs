@@ -28,23 +28,32 @@ impl Rule {
         self.mark
     }
 
-    /// The private parts of a text, in order; they do not overlap.
+    /// The private parts of a text, in order; they do not overlap. Where the judge refuses a match, its `value` may be
+    /// the beginning of another.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut end = 0;
+        let mut at = 0;
         let mut parts: Vec<Range<usize>> = Vec::new();
-        for captures in self.pattern.captures_iter(text) {
+        while let Some(captures) = self.pattern.captures_at(text, at) {
+            let found = Found { text, captures };
+            let (whole, value) = (found.whole(), found.group("value"));
             // a judge may look beyond what the pattern has found
-            if let Some(part) = (self.judge)(&Found { text, captures })
-                && part.start >= end
-                && !part.is_empty()
-            {
-                end = part.end;
-                parts.push(part);
+            match (self.judge)(&found).filter(|part| !part.is_empty()) {
+                Some(part) => {
+                    at = whole.end.max(part.end);
+                    parts.push(part);
+                }
+                None => {
+                    let again = value.filter(|value| value.len() <= AGAIN_MAX && value.start > whole.start);
+                    at = again.map_or(whole.end, |value| value.start);
+                }
             }
         }
         parts
     }
 }
+
+/// So long may be in bytes what is looked at again: what is a hundred names in a row is not looked at a hundred times.
+const AGAIN_MAX: usize = 256;
 
 /// What a pattern has found, and the text around it.
 pub(super) struct Found<'t> {
