@@ -65,6 +65,19 @@ fn the_prompt_of_the_fullest_task_gets_better_and_all_of_it_stays() {
     assert!(logs[0].starts_with("the prompt of should_respond is optimised on"), "{logs:?}");
     assert!(logs.last().unwrap().ends_with("; promoted"), "{logs:?}");
 
+    // On rows that were held out, for the prompt that it began with and for this one.
+    let benchmark = format!("models/{}/benchmark", text(&model["id"]));
+    let asked = speaker.look(|state| state.asked.len());
+    let measured = agent.done(&benchmark, &json!({}));
+    assert_eq!((&measured["status"], &measured["scores"]["consistency"]), (&json!("passed"), &json!(1.0)));
+    assert_eq!(measured["scores"]["coherence"], 1.0, "all of it is JSON");
+    let helpfulness = measured["scores"]["helpfulness"].as_f64().unwrap();
+    let output = text(&measured["output"]);
+    assert!(output.contains(&format!("-> {helpfulness:.4}")) && helpfulness > 0.5, "{output}");
+    let rows: usize = output.split(' ').find_map(|word| word.parse().ok()).unwrap();
+    assert_eq!(speaker.look(|state| state.asked.len()) - asked, 8 * rows, "{output}");
+    assert!((2..=16).contains(&rows));
+
     // It is the registry of what was asked for: somebody activates it.
     assert_eq!(model["active"], false);
     let activated = agent.done(&format!("models/{}/activate", text(&model["id"])), &json!({}));
@@ -81,7 +94,17 @@ fn the_prompt_of_the_fullest_task_gets_better_and_all_of_it_stays() {
     let id = agent.start(&named);
     until_told(service.yard(), "the other one was asked", || agent.is(&id, "completed"));
     assert!(speaker.look(|state| state.asked[asked..].iter().all(|asked| asked["model"] == "large")));
+    // Without an answer it is not measured, and says why; and it ends with the service.
+    speaker.fall_silent(1);
+    let waiting = speaker.look(|state| state.hung_up);
+    let asking = std::thread::spawn({
+        let (agent, benchmark) = (agent.clone(), benchmark.clone());
+        move || agent.try_post(&benchmark, &json!({}))
+    });
+    speaker.until("it is asked", |state| state.waiting == 4);
     service.shutdown(SECONDS);
+    speaker.until("the calls are ended", |state| state.hung_up == waiting + 4);
+    drop(asking.join().unwrap()); // whether it was answered is for the listener to say
 }
 
 #[test]
