@@ -598,6 +598,12 @@ impl ServiceConfig {
         &self.eliza.settings
     }
 
+    /// The language model that prompts are optimised against, if there is one.
+    #[must_use]
+    pub fn eliza_model(&self) -> Option<&Endpoint> {
+        self.eliza.model.as_ref()
+    }
+
     /// How many of its trainings run at once.
     #[must_use]
     pub fn eliza_running_max(&self) -> u32 {
