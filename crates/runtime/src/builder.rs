@@ -190,7 +190,13 @@ impl Builder {
         let (inbox, calls) = bounded(self.inbox_max);
         let hub = Arc::new(Hub::default());
         let board = Board::new(Arc::clone(&hub));
-        let wiring = Arc::new(Wiring { inbox, board, folder, meters: Meters::default() });
+        let wiring = Arc::new(Wiring {
+            inbox,
+            board,
+            committed: Arc::clone(&yard),
+            folder,
+            meters: Meters::default(),
+        });
         let house = Arc::new(House {
             committed: Arc::clone(&yard),
             wiring: Arc::clone(&wiring),

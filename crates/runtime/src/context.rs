@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Sender;
 use trainyard_core::port::HandleError;
-use trainyard_core::{Checkpoint, Contact, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained};
+use trainyard_core::{
+    Checkpoint, Contact, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained, Yard,
+};
 
 use crate::board::Board;
 use crate::call::Call;
 use crate::folder::{self, DataFolder, NotKept};
 use crate::run::{Shared, Shown};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, RwLock};
 use crate::telemetry::{self, Meters};
 use crate::ticket::Promise;
 use crate::{OutsideDataFolder, Stop, Ticket, TrainError};
@@ -33,12 +35,15 @@ pub struct Context {
     pub(crate) threads: NonZeroUsize,
     pub(crate) seed: u64,
     pub(crate) metrics: Mutex<Metrics>,
+    /// What was reported last.
+    pub(crate) said: Mutex<Option<Progress>>,
 }
 
 /// Where the words of trainers go.
 pub(crate) struct Wiring {
     pub(crate) inbox: Sender<Call>,
     pub(crate) board: Board,
+    pub(crate) committed: Arc<RwLock<Yard>>,
     pub(crate) folder: DataFolder,
     pub(crate) meters: Meters,
 }
@@ -78,6 +83,7 @@ impl Context {
     pub fn report(&self, progress: Progress) -> Result<(), Stop> {
         self.go_on()?;
         let Progress { step, performance, .. } = progress;
+        *self.said.lock() = Some(progress.clone());
         self.wiring.board.report(self.shared.run, progress);
         if let (Some(target), Some(performance)) = (self.target, performance)
             && performance >= target
@@ -99,6 +105,12 @@ impl Context {
             self.shared.stop.raise(Stop::ShuttingDown);
         }
         self.go_on()
+    }
+
+    /// What this run has reported last, also when it was told to stop since. For whoever wraps a trainer.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.said.lock().clone()
     }
 
     /// A number to report, or `None` when it is NaN or infinite; that is counted and logged.
@@ -280,8 +292,14 @@ impl Context {
     }
 }
 
-/// What it may use.
+/// What it may look at, and use.
 impl Context {
+    /// Looks at the committed yard, such as for the model in use, which a new one has to beat. Everything that is read
+    /// inside belongs to one moment. Keep it short, and report nothing inside: commits wait for it.
+    pub fn read<T>(&self, look: impl FnOnce(&Yard) -> T) -> T {
+        look(&self.wiring.committed.read())
+    }
+
     /// How many threads it may use: its share of those of the whole process.
     #[must_use]
     pub const fn threads(&self) -> NonZeroUsize {

@@ -253,6 +253,7 @@ impl Floor {
             threads: self.share(&job.class.resources, sharing),
             seed: seed(job.id, candidate.map(|(_, candidate)| candidate)),
             metrics: Mutex::default(),
+            said: Mutex::default(),
         };
         let job = JobToTrain {
             id: job.id,

@@ -13,8 +13,8 @@ use crossbeam_channel::{Sender, bounded};
 use support::{Rig, SAFETY, class, job, kind, outcome, puppet, shut_down, subject, submit, until, wait};
 use trainyard_core::port::{Handle, HandleError};
 use trainyard_core::{
-    Backoff, Class, Event, Kind, Outcome, Phase, QueueName, Reason, Rejection, RetryPolicy, Submission,
-    Trained,
+    Backoff, Class, Event, Kind, Outcome, Phase, Progress, QueueName, Reason, Rejection, RetryPolicy,
+    Submission, Trained,
 };
 use trainyard_runtime::{Context, JobToTrain, TrainError};
 
@@ -32,6 +32,32 @@ fn a_job_is_submitted_trained_and_over() {
     assert_eq!(model.job, id);
     assert_eq!(std::fs::read_to_string(yard.artifact_path(&model).unwrap()).unwrap(), "weights");
     assert_eq!(model.metrics.len(), 1);
+    shut_down(&yard);
+}
+
+#[test]
+fn a_trainer_sees_what_it_has_said_and_which_model_there_is_to_beat() {
+    let rig = Rig::new();
+    let (tell, told) = bounded(2);
+    let yard = rig.start(move |cx: &mut Context, job: &JobToTrain| {
+        let in_use = cx.read(|yard| {
+            let registry = yard.job(job.id).unwrap().registry();
+            yard.active_model(&registry).map(|model| model.job)
+        });
+        let before = cx.progress();
+        cx.report(Progress::step(1, 2))?;
+        cx.report(Progress::step(2, 2).with_message("done"))?;
+        tell.send((in_use, before, cx.progress())).unwrap();
+        std::fs::write(cx.dir()?.join("model"), "weights")?;
+        cx.trained("model")
+    });
+    let said = Some(Progress::step(2, 2).with_message("done"));
+    let first = submit(&yard, "a", class());
+    outcome(&yard, first);
+    assert_eq!(told.recv_timeout(SAFETY).unwrap(), (None, None, said.clone()));
+    let second = submit(&yard, "a", class());
+    outcome(&yard, second);
+    assert_eq!(told.recv_timeout(SAFETY).unwrap(), (Some(first), None, said));
     shut_down(&yard);
 }
 

@@ -11,10 +11,11 @@ use trainyard_cyborgdb::Settings;
 use trainyard_eliza::{Backend, Runtime};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
+use trainyard_prompt::{Endpoint, Optimizer};
 use trainyard_runtime::{Alarm, Clock, SystemClock, Trainer};
 
 use crate::disk::Disk;
-use crate::eliza::{ElizaConfig, MakeLearner, Measure};
+use crate::eliza::{ElizaConfig, MakeLearner, Measure, Way};
 use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
 use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos};
@@ -518,7 +519,34 @@ impl ServiceConfig {
         self
     }
 
-    /// How models are measured, such as by a [`ValidateCommand`](crate::ValidateCommand). Default: not at all.
+    /// Optimises prompts against this language model: that is what the backend `native` does then, unless it has a
+    /// [trainer](ServiceConfig::with_eliza_trainer) of its own. Default: none, and `native` is not offered.
+    #[must_use]
+    pub fn with_eliza_model(mut self, model: Endpoint) -> Self {
+        self.eliza.model = Some(model);
+        self
+    }
+
+    /// The way to a better prompt where a training does not name one. Default: [`Gepa`](trainyard_prompt::Gepa).
+    #[must_use]
+    pub fn with_eliza_optimizer(mut self, optimizer: Arc<dyn Optimizer>) -> Self {
+        self.eliza.optimizer = Way(optimizer);
+        self
+    }
+
+    /// Trains adapters beside the base model in this folder: a small llama over bytes, as
+    /// [`Base`](trainyard_finetune::Base) has it. That is what the backend `cpu` does, unless it has a
+    /// [program](ServiceConfig::with_eliza_command) or a [trainer](ServiceConfig::with_eliza_trainer) of its own. Default:
+    /// one that is made from scratch in the data folder when it is needed first, which takes some ten seconds.
+    #[must_use]
+    pub fn with_eliza_base(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.eliza.base = Some(folder.into());
+        self
+    }
+
+    /// How models are measured that programs and trainers of one's own have made, such as by a
+    /// [`ValidateCommand`](crate::ValidateCommand). Default: not at all. Those of the backends that are built in are
+    /// judged by rows that were held out, before and after.
     #[must_use]
     pub fn with_eliza_benchmark(mut self, benchmark: impl ElizaBenchmark) -> Self {
         self.eliza.benchmark = Some(Measure(Arc::new(benchmark)));
@@ -568,6 +596,12 @@ impl ServiceConfig {
     #[must_use]
     pub fn eliza(&self) -> &trainyard_eliza::Settings {
         &self.eliza.settings
+    }
+
+    /// The language model that prompts are optimised against, if there is one.
+    #[must_use]
+    pub fn eliza_model(&self) -> Option<&Endpoint> {
+        self.eliza.model.as_ref()
     }
 
     /// How many of its trainings run at once.

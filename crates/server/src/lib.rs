@@ -48,6 +48,7 @@
 //! | `eliza/catalog.sqlite` | trajectories, which datasets there are, and what is known of runs and models |
 //! | `eliza/api.token` | the token that clients show, when others can reach the service and none is configured |
 //! | `eliza/datasets/` | datasets, a folder each |
+//! | `eliza/bases/` | language models that were made from scratch, for adapters |
 //! | `eliza/salt.key` | what people's names are hidden with in datasets |
 //! | `eliza/logs/` | the last lines of each training, a file `<job>.log` |
 //! | `eliza/processes/` | which programs are at work |

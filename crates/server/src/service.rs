@@ -94,6 +94,7 @@ impl Service {
         let opened = Archive::open(
             &data.join("eliza"),
             config.eliza_config(),
+            memory_mib,
             config.needs_eliza_token(),
             disk,
             clock.now(),

@@ -33,7 +33,7 @@ impl Trainer for Counting {
         assert!(rows.lines().all(|row| row.contains("eliza_native_v1") && !row.contains("example.com")));
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(lesson.examples);
         self.lessons.log(job, "counts");
-        self.lessons.report(cx, job, Progress::step(1, 1).with_phase("counting"))?;
+        cx.report(Progress::step(1, 1).with_phase("counting"))?;
         fs::write(cx.dir()?.join("count"), lesson.examples.to_string())?;
         cx.trained("count")
     }

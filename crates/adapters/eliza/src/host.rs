@@ -8,6 +8,7 @@ use std::time::Duration;
 use trainyard_core::{JobId, Model, ModelId, Score, Subject, Timestamp};
 
 use crate::ollama::OllamaUrl;
+use crate::parameters::TrainParameters;
 
 /// Trajectories, datasets, and what is known of runs and models beside what the yard knows.
 ///
@@ -75,6 +76,16 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// [`HostError`] when that cannot be found out.
     fn dataset(&self, id: &DatasetId) -> Result<Option<Dataset>, HostError>;
+
+    /// Whether a training can be as it is asked for, which is looked at before it is begun: such as whether there is an
+    /// optimiser of that name. Default: any can.
+    ///
+    /// # Errors
+    /// [`Refused::Unfit`] with what is wrong, for whoever asks.
+    fn fits(&self, parameters: &TrainParameters) -> Result<(), Refused> {
+        let _ = parameters;
+        Ok(())
+    }
 
     /// What is known of a job's run beside what the yard knows; [`RunNotes::default`] when nothing is. Of its log the
     /// last so many lines are wanted; with 0, as most of a list is read, it need not be opened.

@@ -160,10 +160,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         };
         let subject = dataset.id.subject();
         let class = Arc::new(self.settings.class(wanted.backend).clone());
-        let mut submission = Submission::new(self.handle.job_id(), subject, class);
-        submission.watermark = Some(dataset.examples);
-        submission.admission = Admission::Queue;
-        submission.parameters = TrainParameters {
+        let parameters = TrainParameters {
             source: Source::Dataset(dataset.id),
             backend: wanted.backend,
             model: wanted.model,
@@ -172,8 +169,12 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
             batch_size: wanted.batch_size,
             learning_rate: wanted.learning_rate,
             optimizer: wanted.optimizer,
-        }
-        .to_parameters();
+        };
+        self.host.fits(&parameters).map_err(|refused| map::refused(&refused))?;
+        let mut submission = Submission::new(self.handle.job_id(), subject, class);
+        submission.watermark = Some(dataset.examples);
+        submission.admission = Admission::Queue;
+        submission.parameters = parameters.to_parameters();
         Ok(submission)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use trainyard_core::{Class, Kind, Promotion, QueueName, Registry, Switch};
+use trainyard_core::{Class, Kind, Metric, Promotion, QueueName, Registry, Score, Switch};
 use trainyard_http::secret::Secret;
 
 use crate::host::Backend;
@@ -86,7 +86,7 @@ impl Settings {
             origins: Origins::Loopback,
             hosts: BTreeSet::new(),
             classes: Backend::ALL.map(class),
-            task_promotion: Promotion::Manual,
+            task_promotion: gated(),
             restart: Switch::On,
             ollama: OllamaUrl::default(),
             patience: Duration::from_secs(8),
@@ -135,7 +135,8 @@ impl Settings {
         self
     }
 
-    /// Which prompt of a task becomes the active one when another was found. Default: none by itself.
+    /// Which prompt of a task becomes the active one when another was found. Default: the new one, when its trainer has
+    /// held it against the one in use and gives the figure `promoted` as 1.
     #[must_use]
     pub fn with_task_promotion(mut self, promotion: Promotion) -> Self {
         self.task_promotion = promotion;
@@ -285,6 +286,11 @@ fn class(backend: Backend) -> Class {
     let queue = QueueName::new("eliza").expect("a short word is a queue name");
     let registry = Registry::new("eliza").expect("a short word is a registry");
     Class { registry: Some(registry), promotion: Promotion::Manual, ..Class::new(kind, queue) }
+}
+
+fn gated() -> Promotion {
+    let promoted = Metric::new("promoted").expect("a short word is a metric");
+    Promotion::AtLeast(promoted, Score::new(1.0).expect("1 is a number"))
 }
 
 const fn place(backend: Backend) -> usize {

@@ -15,6 +15,7 @@ use trainyard_http::secret::Secret;
 use trainyard_runtime::Trainyard;
 use trainyard_trajectories::{Limits, PrivacyFilter, ReadError, Trajectories};
 
+use super::built_in::BuiltIn;
 use super::catalog::{Bounds, Catalog, NewTrajectory, NotTaken};
 use super::config::{ElizaConfig, Measure};
 use super::datasets::Datasets;
@@ -34,6 +35,7 @@ use crate::records::RecordsError;
 /// | `catalog.sqlite` | trajectories, and which datasets there are; what is known of runs and models beside the yard |
 /// | `api.token` | what clients show, when the service can be reached by others and nobody has said what |
 /// | `datasets/` | a folder per dataset |
+/// | `bases/` | language models that were made from scratch |
 /// | `salt.key` | what people's names are hidden with |
 /// | `logs/` | the end of what each run has said |
 /// | `processes/` | what is at work outside of this process |
@@ -44,6 +46,7 @@ pub(crate) struct Archive {
     pub(super) datasets: Datasets,
     pub(super) probes: Probes,
     pub(super) runtime: Runtime,
+    pub(super) built_in: BuiltIn,
     pub(super) benchmark: Option<Measure>,
     pub(super) base_model: String,
     pub(super) ollama: Ollama,
@@ -78,6 +81,7 @@ impl Archive {
     pub(crate) fn open(
         folder: &Path,
         config: &ElizaConfig,
+        memory_mib: u64,
         needs_token: bool,
         disk: Disk,
         at: Timestamp,
@@ -111,6 +115,7 @@ impl Archive {
             datasets,
             probes: Probes::open(config.presences()),
             runtime: config.runtime,
+            built_in: BuiltIn::of(config, folder, memory_mib),
             benchmark: config.benchmark.clone(),
             base_model: config.base_model.clone(),
             ollama: Ollama::new(),

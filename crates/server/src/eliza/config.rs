@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trainyard_eliza::{Backend, Runtime, Settings};
+use trainyard_prompt::{Endpoint, Gepa, Optimizer};
 use trainyard_runtime::Trainer;
 use trainyard_trajectories::Limits;
 
@@ -20,6 +21,12 @@ pub(crate) struct ElizaConfig {
     pub(crate) running_max: u32,
     pub(crate) commands: BTreeMap<Backend, ElizaCommand>,
     pub(crate) trainers: BTreeMap<Backend, MakeLearner>,
+    /// The language model that prompts are optimised against.
+    pub(crate) model: Option<Endpoint>,
+    /// The way to a better prompt when a training names none.
+    pub(crate) optimizer: Way,
+    /// The folder of the model that adapters are learned beside, if not one that is made.
+    pub(crate) base: Option<PathBuf>,
     pub(crate) benchmark: Option<Measure>,
     /// Files with trajectories that are taken in when it is opened.
     pub(crate) files: Vec<PathBuf>,
@@ -35,6 +42,10 @@ pub(crate) struct ElizaConfig {
 #[derive(Clone)]
 pub(crate) struct MakeLearner(pub(crate) Arc<dyn Fn(ElizaLessons) -> Arc<dyn Trainer> + Send + Sync>);
 
+/// A way to a better prompt.
+#[derive(Clone)]
+pub(crate) struct Way(pub(crate) Arc<dyn Optimizer>);
+
 /// Measures models.
 #[derive(Clone)]
 pub(crate) struct Measure(pub(crate) Arc<dyn ElizaBenchmark>);
@@ -47,6 +58,9 @@ impl ElizaConfig {
             running_max: 1,
             commands: [(Backend::Mlx, ElizaCommand::mlx_lora())].into(),
             trainers: BTreeMap::new(),
+            model: None,
+            optimizer: Way(Arc::new(Gepa::default())),
+            base: None,
             benchmark: None,
             files: Vec::new(),
             limits: Limits::default(),
@@ -59,13 +73,28 @@ impl ElizaConfig {
     /// The backends that somebody trains for, and whether the machine has to be looked at first.
     pub(crate) fn presences(&self) -> BTreeMap<Backend, Presence> {
         let commands = self.commands.iter().map(|(backend, command)| (*backend, command.presence()));
-        commands.chain(self.trainers.keys().map(|backend| (*backend, Presence::Assumed))).collect()
+        let in_process = self.trainers.keys().copied().chain(self.built_in());
+        commands.chain(in_process.map(|backend| (backend, Presence::Assumed))).collect()
+    }
+
+    /// The backends that are trained for here, since nothing else was put in their place.
+    pub(crate) fn built_in(&self) -> impl Iterator<Item = Backend> {
+        let native = self.model.as_ref().map(|_| Backend::Native);
+        let is_taken =
+            |backend: &Backend| self.commands.contains_key(backend) || self.trainers.contains_key(backend);
+        native.into_iter().chain([Backend::Cpu]).filter(move |backend| !is_taken(backend))
     }
 }
 
 impl fmt::Debug for MakeLearner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MakeLearner(..)")
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trainyard_core::{Job, JobId, Model, ModelId, Timestamp};
 use trainyard_eliza::{
     AutoConfig, Backend, Benchmark, Build, Dataset, DatasetId, Host, HostError, Import, Imported, Ingested,
-    ModelNotes, Page, Refused, RunNotes, Runtime, Shelf, Task, Trajectory,
+    ModelNotes, Page, Refused, RunNotes, Runtime, Shelf, Task, TrainParameters, Trajectory,
 };
 use trainyard_runtime::Trainyard;
 use trainyard_trainkit::told;
@@ -84,6 +84,10 @@ impl Host for AgentHost {
         self.archive.datasets.find(id).map_err(HostError::new)
     }
 
+    fn fits(&self, parameters: &TrainParameters) -> Result<(), Refused> {
+        self.archive.built_in.fits(parameters).map_err(Refused::Unfit)
+    }
+
     fn run(&self, job: JobId, log_lines_max: usize) -> Result<RunNotes, HostError> {
         self.archive.runs.notes(job, log_lines_max).map_err(HostError::new)
     }
@@ -125,12 +129,19 @@ impl Host for AgentHost {
 
     fn benchmark(&self, model: &Model) -> Result<Benchmark, Refused> {
         let ModelNotes { name, backend, source_model, path, adapter, .. } = self.model(model)?;
-        let Some(measure) = &self.archive.benchmark else {
-            return Err(Refused::Unfit("No benchmark is configured".to_owned()));
-        };
         let path = path.ok_or(Refused::NoAdapter)?;
-        let model_to_measure = ElizaModel { id: model.id, name, backend, source_model, path, adapter };
-        let ElizaFigures { is_passed, scores, output } = measure.0.measure(&model_to_measure)?;
+        let to_measure = ElizaModel { id: model.id, name, backend, source_model, path, adapter };
+        let goes_on = || self.yard.stopped().is_none();
+        let measured = match self.archive.built_in.measure(&to_measure, &goes_on) {
+            Some(measured) => measured?,
+            None => {
+                let Some(measure) = &self.archive.benchmark else {
+                    return Err(Refused::Unfit("No benchmark is configured".to_owned()));
+                };
+                measure.0.measure(&to_measure)?
+            }
+        };
+        let ElizaFigures { is_passed, scores, output } = measured;
         let benchmark = Benchmark { is_passed, scores, output, at: self.yard.now() };
         self.archive.catalog.note_benchmark(model.id, &benchmark).map_err(HostError::new)?;
         Ok(benchmark)

@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use trainyard_core::{Progress, Score};
+use trainyard_core::Progress;
 use trainyard_eliza::TrainParameters;
-use trainyard_process::Seen;
-use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
+use trainyard_runtime::{JobToTrain, TrainError};
 use trainyard_trainkit::told;
 
 use super::archive::Archive;
@@ -53,22 +52,9 @@ impl ElizaLessons {
         self.0.datasets.lay_out(parameters(job)?, folder)
     }
 
-    /// Tells where training stands, as [`Context::report`] does, and notes it, so that it is still shown when the
-    /// training is over.
-    ///
-    /// # Errors
-    /// The [`Stop`] that says why training is to end.
-    pub fn report(&self, cx: &Context, job: &JobToTrain, progress: Progress) -> Result<(), Stop> {
-        let mut seen = Seen::default();
-        seen.step = Some(progress.step);
-        seen.total = Some(progress.total).filter(|total| *total > 0);
-        seen.phase = progress.phase.as_ref().map(|phase| phase.as_str().to_owned());
-        seen.loss = progress.loss.map(Score::get);
-        self.0.runs.progress(job.id, &seen);
-        cx.report(progress)
-    }
-
-    /// Adds a line to the log of a training; whoever watches is told.
+    /// Adds a line to the log of a training; whoever watches is told. The words of
+    /// [reports](trainyard_runtime::Context::report) need not be added: they come into it by themselves, but for those
+    /// that others follow at once.
     pub fn log(&self, job: &JobToTrain, line: &str) {
         self.0.runs.line(job.id, line);
     }
@@ -87,8 +73,8 @@ impl ElizaLessons {
     }
 
     /// A run of this job in this process is over.
-    pub(super) fn end(&self, job: &JobToTrain, is_trained: bool) {
-        self.0.runs.end(job.id, is_trained);
+    pub(super) fn end(&self, job: &JobToTrain, is_trained: bool, last: Option<&Progress>) {
+        self.0.runs.end(job.id, is_trained, last);
     }
 
     pub(super) fn runs(&self) -> Arc<Runs> {

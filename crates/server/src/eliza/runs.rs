@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use trainyard_core::{JobId, Run};
+use trainyard_core::{JobId, Progress, Reason, Run, Score};
 use trainyard_eliza::{Backend, Event, EventKind, Events, RunNotes};
 use trainyard_process::{Began, Exit, Observer, Seen};
 use trainyard_trainkit::write_beside;
@@ -35,6 +35,8 @@ struct Live {
     log: VecDeque<String>,
     /// So many lines come again that were told before this process was.
     known: u64,
+    /// The last words of a trainer in this process that are in the log.
+    words: Option<Reason>,
     stored_at: Option<Instant>,
 }
 
@@ -62,7 +64,7 @@ impl Runs {
         self.catalog.put_run(job, &record)?;
         let mut live = self.live.lock();
         let log = live.remove(&job).map(|live| live.log).unwrap_or_default();
-        live.insert(job, Live { record, log, known: 0, stored_at: Some(Instant::now()) });
+        live.insert(job, Live { record, log, known: 0, words: None, stored_at: Some(Instant::now()) });
         Ok(())
     }
 
@@ -122,6 +124,51 @@ impl Runs {
             tracing::warn!(%job, error, "what a run has come to could not be noted");
         }
     }
+}
+
+impl Live {
+    fn log(&mut self, line: &str) {
+        if self.log.len() == LINES_MAX {
+            self.log.pop_front();
+        }
+        self.log.push_back(line.to_owned());
+    }
+
+    /// Takes in how far it is.
+    fn see(&mut self, seen: &Seen) -> Due {
+        let record = &mut self.record;
+        let share = seen.step.zip(seen.total).filter(|(_, total)| *total > 0);
+        #[expect(clippy::cast_precision_loss, reason = "of numbers that large the end does not matter")]
+        let share = share.map(|(step, total)| (step as f64 / total as f64).min(1.0));
+        let fraction = seen.fraction.into_iter().chain(share).chain(record.fraction);
+        record.fraction = fraction.reduce(f64::max);
+        let is_other = seen.phase.is_some() && seen.phase != record.phase;
+        record.phase = seen.phase.clone().or_else(|| Some("running".to_owned()));
+        record.iteration = seen.step.or(record.iteration);
+        record.iterations = seen.total.or(record.iterations);
+        record.loss = seen.loss.or(record.loss);
+        if is_other { Due::Now } else { Due::Sometime }
+    }
+
+    /// Takes the words of a report into the log, unless they are there; gives the line that is new.
+    fn take(&mut self, progress: &Progress) -> Option<String> {
+        let words = progress.message.as_ref().filter(|words| self.words.as_ref() != Some(words))?;
+        self.words = Some(words.clone());
+        let words = words.as_str();
+        let line = words[..words.floor_char_boundary(LINE_BYTES_MAX)].to_owned();
+        self.log(&line);
+        Some(line)
+    }
+}
+
+/// A report, in the form in which programs are seen.
+fn seen(progress: &Progress) -> Seen {
+    let mut seen = Seen::default();
+    seen.step = Some(progress.step);
+    seen.total = Some(progress.total).filter(|total| *total > 0);
+    seen.phase = progress.phase.as_ref().map(|phase| phase.as_str().to_owned());
+    seen.loss = progress.loss.map(Score::get);
+    seen
 }
 
 /// What a run begins with.
@@ -185,6 +232,7 @@ impl Runs {
             record: found(),
             log: VecDeque::new(),
             known: 0,
+            words: None,
             stored_at: None,
         });
         live.record.log = Some(process.log.to_owned());
@@ -200,10 +248,7 @@ impl Runs {
         let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
         let mut is_new = true;
         self.change(job, |live| {
-            if live.log.len() == LINES_MAX {
-                live.log.pop_front();
-            }
-            live.log.push_back(line.to_owned());
+            live.log(line);
             is_new = live.known == 0;
             live.known = live.known.saturating_sub(1);
             Due::Never
@@ -214,20 +259,22 @@ impl Runs {
     }
 
     pub(super) fn progress(&self, job: JobId, seen: &Seen) {
+        self.change(job, |live| live.see(seen));
+    }
+
+    /// Notes what a trainer in this process has reported. What programs do is told by whoever watches them.
+    pub(super) fn reported(&self, job: JobId, progress: &Progress) {
+        let mut line = None;
         self.change(job, |live| {
-            let record = &mut live.record;
-            let share = seen.step.zip(seen.total).filter(|(_, total)| *total > 0);
-            #[expect(clippy::cast_precision_loss, reason = "of numbers that large the end does not matter")]
-            let share = share.map(|(step, total)| (step as f64 / total as f64).min(1.0));
-            let fraction = seen.fraction.into_iter().chain(share).chain(record.fraction);
-            record.fraction = fraction.reduce(f64::max);
-            let is_other = seen.phase.is_some() && seen.phase != record.phase;
-            record.phase = seen.phase.clone().or_else(|| Some("running".to_owned()));
-            record.iteration = seen.step.or(record.iteration);
-            record.iterations = seen.total.or(record.iterations);
-            record.loss = seen.loss.or(record.loss);
-            if is_other { Due::Now } else { Due::Sometime }
+            if live.record.program.is_some() {
+                return Due::Never;
+            }
+            line = live.take(progress);
+            live.see(&seen(progress))
         });
+        if let Some(line) = line {
+            self.events.publish(Event::new(EventKind::JobLog, line).with_job(job));
+        }
     }
 
     fn ended(&self, job: JobId, exit: Exit) {
@@ -237,16 +284,23 @@ impl Runs {
             live.record.signal = exit.signal();
             Due::Never
         });
-        self.end(job, is_trained);
+        self.end(job, is_trained, None);
     }
 
-    /// A run is over. When it has trained something, that gets its number now.
-    pub(super) fn end(&self, job: JobId, is_trained: bool) {
+    /// A run is over, after these last words of its trainer. When it has trained something, that gets its number now.
+    pub(super) fn end(&self, job: JobId, is_trained: bool, last: Option<&Progress>) {
         if is_trained && let Err(error) = self.catalog.make_version(job) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(%job, error, "a model gets no number");
         }
         let Some(mut live) = self.live.lock().remove(&job) else { return };
+        if let Some(last) = last {
+            let line = live.take(last);
+            live.see(&seen(last));
+            if let Some(line) = line {
+                self.events.publish(Event::new(EventKind::JobLog, line).with_job(job));
+            }
+        }
         // Nobody learns from it any more, and the folder stays as long as the model does.
         if let Some(Err(error)) = live.record.folder.as_ref().map(|of| fs::remove_dir_all(of.join(LESSON)))
             && error.kind() != io::ErrorKind::NotFound
@@ -294,7 +348,7 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 /// How many lines there are in a log so far.
-fn count_lines(path: &Path) -> u64 {
+pub(super) fn count_lines(path: &Path) -> u64 {
     let Ok(file) = File::open(path) else { return 0 };
     let mut reader = BufReader::new(file);
     let mut count = 0;
@@ -343,7 +397,7 @@ mod tests {
         runs.notes(JOB, usize::MAX)
     }
 
-    fn seen(step: u64, phase: &str) -> Seen {
+    fn line_of(step: u64, phase: &str) -> Seen {
         let mut seen = Seen::default();
         (seen.step, seen.total, seen.loss) = (Some(step), Some(10), Some(0.5));
         seen.phase = Some(phase.to_owned());
@@ -358,14 +412,14 @@ mod tests {
         begin(&runs, &folder);
         let notes = notes_of(&runs).unwrap();
         assert_eq!((notes.phase.as_deref(), notes.fraction), (Some("starting"), Some(STARTED)));
-        runs.progress(JOB, &seen(8, "training"));
+        runs.progress(JOB, &line_of(8, "training"));
         runs.line(JOB, "Iter 8");
-        runs.progress(JOB, &seen(3, "training"));
+        runs.progress(JOB, &line_of(3, "training"));
         let notes = notes_of(&runs).unwrap();
         assert_eq!((notes.fraction, notes.iteration), (Some(0.8), Some(3)), "a fraction never falls");
         assert_eq!((notes.log.as_slice(), notes.loss), (&["Iter 8".to_owned()][..], Some(0.5)));
         assert_eq!(runs.events.kept().len(), 1);
-        runs.end(JOB, true);
+        runs.end(JOB, true, None);
         let after = notes_of(&runs).unwrap();
         assert_eq!(after, RunNotes { log_path: after.log_path.clone(), ..notes });
         assert_eq!(runs.catalog.version(JOB).unwrap(), Some(1));
@@ -374,11 +428,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_trainer_in_this_process_says_stays_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        let beginning =
+            Beginning { backend: Backend::Cpu, model: None, folder: folder.path(), program: None };
+        runs.begin(JOB, beginning).unwrap();
+        let said = |step, words: &str| {
+            Progress::step(step, 4).with_phase("training").with_loss(0.5).unwrap().with_message(words)
+        };
+        runs.reported(JOB, &said(1, "one"));
+        runs.reported(JOB, &said(2, "two"));
+        runs.reported(JOB, &said(2, "two"));
+        runs.end(JOB, false, Some(&said(3, "three")));
+        runs.reported(JOB, &said(2, "two")); // it was told of late
+        let notes = notes_of(&runs).unwrap();
+        assert_eq!(notes.log, ["one", "two", "three"]);
+        assert_eq!((notes.iteration, notes.iterations, notes.loss), (Some(3), Some(4), Some(0.5)));
+        assert_eq!((notes.fraction, notes.phase.as_deref()), (Some(0.75), Some("training")));
+        assert_eq!(runs.events.kept().len(), 3);
+        begin(&runs, &folder);
+        runs.reported(JOB, &said(4, "four"));
+        assert_eq!(notes_of(&runs).unwrap().iteration, Some(3), "a program is watched otherwise");
+    }
+
+    #[test]
     fn another_try_goes_on_with_the_log_and_forgets_how_the_last_one_ended() {
         let folder = tempfile::tempdir().unwrap();
         let runs = open(&folder);
         begin(&runs, &folder);
-        runs.progress(JOB, &seen(5, "training"));
+        runs.progress(JOB, &line_of(5, "training"));
         runs.ended(JOB, Exit::Code(7));
         let failed = notes_of(&runs).unwrap();
         assert_eq!((failed.exit_code, failed.signal, failed.fraction), (Some(7), None, Some(0.5)));
@@ -400,7 +479,7 @@ mod tests {
         begin(&runs, &folder);
         let long = "ä".repeat(LINE_BYTES_MAX);
         (0..LINES_MAX + 5).for_each(|n| runs.line(JOB, &format!("{n} {long}")));
-        runs.end(JOB, false);
+        runs.end(JOB, false, None);
         let log = notes_of(&runs).unwrap().log;
         assert_eq!(
             (log.len(), log[0].starts_with("5 "), log[0].len() <= LINE_BYTES_MAX),

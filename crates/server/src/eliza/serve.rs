@@ -17,6 +17,7 @@ use super::host::AgentHost;
 use super::tending::Tending;
 use super::trainers::register;
 use crate::OpenError;
+use crate::memory::{memory_mib, turn_away, with_memory};
 
 /// What is to be mounted, and the threads that end with the yard.
 pub(crate) struct Serving {
@@ -35,7 +36,10 @@ pub(crate) fn trainers(
 ) -> Result<(Builder, Processes), OpenError> {
     let processes = Processes::open(folder.join(PROCESSES)).map_err(OpenError::archive)?;
     let lessons = ElizaLessons::new(Arc::clone(archive));
-    Ok((register(builder, &lessons, &processes, config), processes))
+    if let Some(cpu) = &archive.built_in.cpu {
+        cpu.check().map_err(OpenError::archive)?;
+    }
+    Ok((register(builder, &lessons, &processes, config, &archive.built_in), processes))
 }
 
 /// The lines that its jobs wait in.
@@ -78,6 +82,9 @@ pub(crate) fn serve(
     let adapter = Eliza::new(Arc::new(yard.clone()), Arc::new(host), archive.events.clone(), settings);
     block_on(adapter.resync()).map_err(OpenError::archive)?;
     let following = adapter.follow();
+    if let Some(cpu) = &archive.built_in.cpu {
+        turn_away(yard, &config.settings.class(Backend::Cpu).kind, cpu.memory_mib);
+    }
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
         thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
     };
@@ -96,6 +103,14 @@ fn settings(archive: &Archive, config: &ElizaConfig, public_url: Option<&PublicU
     }
     if let Some(host) = public_url.and_then(|url| host_of(url.as_str())) {
         settings = settings.with_hosts([host]);
+    }
+    // What another trainer takes, whoever brings it says.
+    if let Some(cpu) = &archive.built_in.cpu
+        && memory_mib(settings.class(Backend::Cpu)) == 0
+    {
+        let mut class = settings.class(Backend::Cpu).clone();
+        class.resources = with_memory(class.resources, cpu.memory_mib);
+        settings = settings.with_class(Backend::Cpu, class);
     }
     settings
 }

@@ -31,7 +31,8 @@ impl Tending {
             loop {
                 match self.changes.next_timeout(EVERY) {
                     Some(Change::Happened { fact, .. }) if is_due(&fact.event) => break,
-                    Some(Change::Happened { .. } | Change::Progressed { .. }) => {}
+                    Some(Change::Happened { .. }) => {}
+                    Some(Change::Progressed { job, progress }) => self.archive.runs.reported(job, &progress),
                     Some(Change::Missed { .. }) => break,
                     None if self.yard.stopped().is_some() => return,
                     None => break,

@@ -1,15 +1,18 @@
 //! Who trains for which backend.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trainyard_core::Trained;
-use trainyard_eliza::{Backend, Settings};
+use trainyard_eliza::{Backend, Settings, TrainParameters};
 use trainyard_process::formats::Format;
 use trainyard_process::{Launch, ProcessTrainer, Processes};
-use trainyard_runtime::{Builder, Context, JobToTrain, TrainError};
+use trainyard_runtime::{Builder, Context, JobToTrain, TrainError, Trainer};
 
 use super::ElizaLessons;
+use super::built_in::{BuiltIn, Learner};
 use super::command::{ElizaCommand, Places};
 use super::config::{ElizaConfig, MakeLearner};
 use super::lessons::{ElizaLesson, parameters};
@@ -21,6 +24,7 @@ pub(super) fn register(
     lessons: &ElizaLessons,
     processes: &Processes,
     config: &ElizaConfig,
+    built_in: &BuiltIn,
 ) -> Builder {
     let kind = |settings: &Settings, backend: Backend| settings.class(backend).kind.clone();
     // Whatever waits for a backend that nobody trains for any more is told so, and does not wait for ever.
@@ -36,16 +40,26 @@ pub(super) fn register(
         let trainer = process_trainer(lessons.clone(), processes, command.clone());
         trainer.register(builder, kind(&config.settings, *backend))
     });
+    let builder = built_in.learners(lessons).into_iter().fold(builder, |builder, (backend, learner)| {
+        let Learner { trainer, model } = learner;
+        builder.trainer(kind(&config.settings, backend), in_process(lessons.clone(), trainer, model))
+    });
     config.trainers.iter().fold(builder, |builder, (backend, MakeLearner(make))| {
-        let (trainer, lessons) = (make(lessons.clone()), lessons.clone());
-        let train = move |cx: &mut Context, job: &JobToTrain| {
-            lessons.begin(job, cx.dir()?, parameters(job)?.model, None)?;
-            let trained = trainer.train(cx, job);
-            lessons.end(job, trained.is_ok());
-            trained
-        };
-        builder.trainer(kind(&config.settings, *backend), train)
+        let trainer = in_process(lessons.clone(), make(lessons.clone()), None);
+        builder.trainer(kind(&config.settings, *backend), trainer)
     })
+}
+
+/// A trainer in this process, whose runs are noted. `model` is what one starts from that names none.
+fn in_process(lessons: ElizaLessons, trainer: Arc<dyn Trainer>, model: Option<String>) -> impl Trainer {
+    move |cx: &mut Context, job: &JobToTrain| {
+        let TrainParameters { model: named, .. } = parameters(job)?;
+        lessons.begin(job, cx.dir()?, named.or_else(|| model.clone()), None)?;
+        let trained = catch_unwind(AssertUnwindSafe(|| trainer.train(cx, job)));
+        let is_trained = matches!(&trained, Ok(Ok(trained)) if trained.artifact.is_some());
+        lessons.end(job, is_trained, cx.progress().as_ref());
+        trained.unwrap_or_else(|panic| resume_unwind(panic))
+    }
 }
 
 fn process_trainer(lessons: ElizaLessons, processes: &Processes, command: ElizaCommand) -> ProcessTrainer {

@@ -5,6 +5,7 @@ pub(crate) mod clients;
 #[cfg(unix)]
 pub(crate) mod eliza;
 pub(crate) mod heygen;
+pub(crate) mod language;
 pub(crate) mod mathfi;
 #[cfg(unix)]
 pub(crate) mod serving;

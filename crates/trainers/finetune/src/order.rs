@@ -24,6 +24,17 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The folder of the model; one that is to be made may not be there yet.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Self::Folder(folder) => folder.clone(),
+            Self::Made { recipe, cache } => cache.join(recipe.name()),
+        }
+    }
+}
+
 /// How an adapter is trained, and how often it makes sure of what it has learned.
 ///
 /// ```

@@ -3,10 +3,12 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
 use trainyard_core::Timestamp;
+use trainyard_trajectories::Row;
 
 use crate::artifact::LINEAGE_MAX;
 use crate::optimizer::{Gepa, Optimizer};
 use crate::score::Compare;
+use crate::trainer::{parts, usable};
 
 /// Which prompt is optimised, how, and within which bounds.
 ///
@@ -129,6 +131,13 @@ impl Order {
     pub fn with_generated_at(mut self, at: Timestamp) -> Self {
         self.generated_at = Some(at);
         self
+    }
+
+    /// The examples that a run with this [seed](trainyard_runtime::Context::seed) holds back to measure by: what a
+    /// benchmark of its prompt may ask without asking what was learned.
+    #[must_use]
+    pub fn held_back(&self, examples: &[Row], seed: u64) -> Vec<Row> {
+        parts(usable(examples), seed, self.examples_max.get()).held_out
     }
 
     /// How many candidates are scored at most, the baseline among them.

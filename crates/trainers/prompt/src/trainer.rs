@@ -41,7 +41,7 @@ pub fn train_prompt(
     order: &Order,
 ) -> Result<Trained, TrainError> {
     let cx = &*cx;
-    let usable: Vec<&Row> = examples.iter().filter(|row| is_usable(row)).collect();
+    let usable = usable(examples);
     if usable.is_empty() {
         let message = format!("of {} examples none can be used; skipped", examples.len());
         cx.report(Progress::step(0, 0).with_phase("skipped").with_message(message))?;
@@ -252,19 +252,20 @@ fn must_stop(cx: &Context) -> Option<Stop> {
 }
 
 /// Rows to learn from, and others to measure by.
-struct Parts {
-    learning: Vec<Row>,
-    held_out: Vec<Row>,
+pub(crate) struct Parts {
+    pub(crate) learning: Vec<Row>,
+    pub(crate) held_out: Vec<Row>,
 }
 
-/// Whether there is anything to be asked and to be expected.
-fn is_usable(row: &Row) -> bool {
-    !row.user.trim().is_empty() && !row.expected.trim().is_empty()
+/// Those in which there is anything to be asked and to be expected.
+pub(crate) fn usable(examples: &[Row]) -> Vec<&Row> {
+    let is_usable = |row: &&Row| !row.user.trim().is_empty() && !row.expected.trim().is_empty();
+    examples.iter().filter(is_usable).collect()
 }
 
 /// So many rows at most, in their order, in two parts. Rows that ask the same are in the same part, since a prompt that
 /// shows one as an example knows the answer to the others; the first decides for them all.
-fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
+pub(crate) fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
     let mut places: Vec<usize> = (0..usable.len()).collect();
     if places.len() > most {
         Chance::new(seed, SAMPLE).shuffle(&mut places);

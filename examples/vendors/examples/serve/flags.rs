@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, PossibleValuesParser, Resettable, TypedValueParser};
@@ -14,10 +15,11 @@ use trainyard_cyborgdb::{Rule, Settings};
 use trainyard_eliza::{Backend, OllamaUrl};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
+use trainyard_prompt::{Endpoint, optimizer};
 use trainyard_server::{ElizaCommand, JournalChoice, OpenAccess, Presence, ServiceConfig, ValidateCommand};
 
 /// Serves CyborgDB's wire format over real vector indexes, MathFi's over contests of real classifiers, HeyGen's for
-/// photo avatars over real models of photos, and elizaOS's for agents over programs that train.
+/// photo avatars over real models of photos, and elizaOS's for agents: prompts are optimised, and weights trained.
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Flags {
@@ -111,6 +113,25 @@ pub(crate) struct Flags {
     #[arg(long, env = "TRAINYARD_ELIZA_OLLAMA", value_name = "URL", default_value = "http://localhost:11434",
         value_parser = OllamaUrl::parse)]
     eliza_ollama: OllamaUrl,
+    /// Language model that prompts are optimised against, such as http://localhost:11434; unset: the backend native is
+    /// not offered. A key, where it wants one, is given by the environment alone, as TRAINYARD_MODEL_KEY
+    #[arg(long, env = "TRAINYARD_MODEL_URL", value_name = "URL")]
+    eliza_model_url: Option<String>,
+    /// Which words that model takes: those of POST /v1/chat/completions, or Ollama's own
+    #[arg(long, env = "TRAINYARD_MODEL_API", value_name = "API", default_value = "ollama",
+        value_parser = PossibleValuesParser::new(["openai", "ollama"]))]
+    eliza_model_api: String,
+    /// What that model is called, when a training does not name another one there
+    #[arg(long, env = "TRAINYARD_MODEL_NAME", value_name = "NAME", default_value = "qwen2.5:7b-instruct")]
+    eliza_model_name: String,
+    /// How prompts are optimised when a training does not say
+    #[arg(long, env = "TRAINYARD_ELIZA_OPTIMIZER", value_name = "NAME", default_value = "gepa",
+        value_parser = PossibleValuesParser::new(["gepa", "mipro", "instruction-search", "bootstrap-fewshot"]))]
+    eliza_optimizer: String,
+    /// Folder of the model that adapters are trained beside for the backend cpu: a small llama over bytes, as the example
+    /// make_base makes one; unset: one is made in the data folder when it is needed first
+    #[arg(long, env = "TRAINYARD_ELIZA_BASE", value_name = "DIR")]
+    eliza_base: Option<PathBuf>,
     /// elizaOS's script train_local.py, which is run by python3 for the backends mlx, cuda and cpu
     #[arg(long, env = "TRAINYARD_ELIZA_SCRIPT", value_name = "FILE")]
     eliza_script: Option<PathBuf>,
@@ -121,7 +142,7 @@ pub(crate) struct Flags {
     /// Program that trains for the backend cuda
     #[arg(long, env = "TRAINYARD_ELIZA_CUDA_COMMAND", value_name = "COMMAND")]
     eliza_cuda_command: Option<ElizaCommand>,
-    /// Program that trains for the backend cpu
+    /// Program that trains for the backend cpu, in place of what is built in
     #[arg(long, env = "TRAINYARD_ELIZA_CPU_COMMAND", value_name = "COMMAND")]
     eliza_cpu_command: Option<ElizaCommand>,
     /// Environment variable of this server that programs which train are given, too, such as HF_HOME; may be given more
@@ -131,8 +152,8 @@ pub(crate) struct Flags {
     /// Offer backends that have a program without looking whether the machine has what they need
     #[arg(long, env = "TRAINYARD_ELIZA_ANY_MACHINE", value_parser = BoolishValueParser::new())]
     eliza_any_machine: bool,
-    /// Program that tries a trained model, whose folder is its last argument, and ends with 0 when it is good; unset:
-    /// models cannot be tried
+    /// Program that tries a model which a program has trained, whose folder is its last argument, and ends with 0 when it
+    /// is good; unset: such models cannot be tried
     #[arg(long, env = "TRAINYARD_ELIZA_VALIDATE_COMMAND", value_name = "COMMAND", value_parser = words)]
     eliza_validate_command: Option<Words>,
     /// How many agents are trained at once
@@ -210,6 +231,7 @@ impl Flags {
             settings = settings.with_token(token);
         }
         let config = config.with_eliza(settings).with_eliza_running_max(self.eliza_running_max);
+        let config = self.built_in(config)?;
         let config = self.eliza_trajectories.iter().fold(config, ServiceConfig::with_eliza_trajectories);
         let of_script = self.eliza_script.as_deref().map(ElizaCommand::train_local);
         let commands = [
@@ -237,6 +259,23 @@ impl Flags {
             }
             None => config,
         })
+    }
+}
+
+/// What is trained for agents in this process.
+impl Flags {
+    fn built_in(&self, config: ServiceConfig) -> Result<ServiceConfig, String> {
+        let told = |name: &str| match name {
+            "TRAINYARD_MODEL_URL" => self.eliza_model_url.clone(),
+            "TRAINYARD_MODEL_API" => Some(self.eliza_model_api.clone()),
+            "TRAINYARD_MODEL_NAME" => Some(self.eliza_model_name.clone()),
+            other => std::env::var(other).ok(),
+        };
+        let model = Endpoint::from_env(told).map_err(|error| format!("elizaOS's model: {error}"))?;
+        let optimizer = optimizer(&self.eliza_optimizer).map_err(|error| error.to_string())?;
+        let config = config.with_eliza_optimizer(Arc::from(optimizer));
+        let config = model.into_iter().fold(config, ServiceConfig::with_eliza_model);
+        Ok(self.eliza_base.iter().fold(config, ServiceConfig::with_eliza_base))
     }
 }
 
@@ -316,6 +355,24 @@ mod tests {
         let config = config(&["--cyborgdb-root-key", "s3cret", "--cyborgdb-rule", "service"]);
         assert_eq!(config.cyborgdb().rule(), Rule::Service { floor: 10_000 });
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_model_is_told_by_its_url() {
+        let config = |more: &[&str]| Flags::parse_from([&["serve"], more].concat()).config();
+        let url = ["--eliza-model-url", "http://127.0.0.1:9/v1", "--eliza-model-api", "openai"];
+        let told = config(&[&url[..], &["--eliza-model-name", "tiny", "--eliza-base", "base"]].concat());
+        assert_eq!(
+            told.unwrap().eliza_model().map(|model| (model.url(), model.model())),
+            Some(("http://127.0.0.1:9", "tiny"))
+        );
+        assert!(config(&[]).unwrap().eliza_model().is_none());
+        let error = config(&["--eliza-model-url", "https://127.0.0.1"]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("elizaOS's model: the url of a model server begins with http://"),
+            "{error}"
+        );
+        assert!(Flags::try_parse_from(["serve", "--eliza-optimizer", "guesswork"]).is_err());
     }
 
     #[test]

@@ -43,13 +43,10 @@ impl Endpoint {
     /// [`BadEndpoint`] when the URL is not like that, or the name is empty, longer than 256 bytes, or has a control
     /// character.
     pub fn new(api: Api, url: &str, model: &str) -> Result<Self, BadEndpoint> {
-        if model.is_empty() || model.len() > MODEL_BYTES_MAX || model.chars().any(char::is_control) {
-            return Err(BadEndpoint("the name of a model has 1 to 256 bytes and no control character"));
-        }
         Ok(Self {
             api,
             url: base(api, url)?,
-            model: model.to_owned(),
+            model: name(model)?,
             key: None,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(120),
@@ -89,6 +86,15 @@ impl Endpoint {
             None => Ok(Some(endpoint)),
             Some(key) => Ok(Some(endpoint.with_key(ApiKey::new(key)?))),
         }
+    }
+
+    /// The same place, and another model there.
+    ///
+    /// # Errors
+    /// [`BadEndpoint`] when the name is empty, longer than 256 bytes, or has a control character.
+    pub fn with_model(mut self, model: &str) -> Result<Self, BadEndpoint> {
+        self.model = name(model)?;
+        Ok(self)
     }
 
     /// With a key, which is sent as a bearer token. Default: none.
@@ -138,6 +144,13 @@ impl Endpoint {
     pub fn model(&self) -> &str {
         &self.model
     }
+}
+
+fn name(model: &str) -> Result<String, BadEndpoint> {
+    if model.is_empty() || model.len() > MODEL_BYTES_MAX || model.chars().any(char::is_control) {
+        return Err(BadEndpoint("the name of a model has 1 to 256 bytes and no control character"));
+    }
+    Ok(model.to_owned())
 }
 
 /// The URL without what makes no difference.
@@ -252,6 +265,7 @@ mod tests {
     fn names_and_keys_have_bounds() {
         for bad in ["", "a\nb", &"x".repeat(257)] {
             assert!(Endpoint::new(Api::Ollama, "http://h", bad).is_err(), "{bad:?}");
+            assert!(Endpoint::new(Api::Ollama, "http://h", "a").unwrap().with_model(bad).is_err(), "{bad:?}");
         }
         for bad in ["", "a b", "a\r\nb", "ü"] {
             assert!(ApiKey::new(bad).is_err(), "{bad:?}");
