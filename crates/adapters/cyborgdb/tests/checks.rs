@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use support::{Bench, KEY, MemoryHost, OTHER_KEY, Told, Yardmaster, post, with_key};
+use support::{Bench, KEY, MemoryHost, OTHER_KEY, Told, post, with_key, yard};
 use trainyard_cyborgdb::{Limits, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request};
@@ -340,7 +340,7 @@ fn what_is_not_there_and_what_is_not_offered() {
 #[test]
 fn a_failing_host_is_a_500_that_tells_nothing() {
     let host = Arc::new(MemoryHost::default());
-    let bench = Bench::over(Settings::new(), Arc::new(Yardmaster::new()), Arc::clone(&host));
+    let bench = Bench::over(Settings::new(), Arc::new(yard()), Arc::clone(&host));
     bench.create("i");
     host.broken.store(true, Ordering::SeqCst);
     let mut told: Vec<Told> =

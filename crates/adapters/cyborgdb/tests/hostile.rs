@@ -204,6 +204,6 @@ proptest! {
         let mut body = body;
         body["index_key"] = Value::Null;
         check(&bench.post("/v1/indexes/train", &body.to_string()))?;
-        prop_assert_eq!(bench.yard.jobs(), 0);
+        prop_assert_eq!(bench.jobs(), 0);
     }
 }

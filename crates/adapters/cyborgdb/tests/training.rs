@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{Bench, MemoryHost, OTHER_KEY, Told, Yardmaster, fixture, post, with_key};
-use trainyard_core::Switch;
+use support::{Bench, MemoryHost, OTHER_KEY, Told, fixture, post, with_key, yard};
+use trainyard_core::{RunEnd, Switch};
 use trainyard_cyborgdb::{IndexId, Rule, Settings, TrainParameters};
 use trainyard_http::{Answer, Service, block_on, timeout};
 
@@ -29,9 +29,9 @@ impl<'b> Train<'b> {
     fn start(bench: &'b Bench, name: &str, more: &str) -> Self {
         let answer: Answer<'b> = bench.service.call(post("/v1/indexes/train", &with_key(name, more)));
         let mut train = Self(Box::pin(async { Told::of(answer.await) }));
-        let before = bench.yard.jobs();
+        let before = bench.jobs();
         block_on(async {
-            while bench.yard.jobs() == before {
+            while bench.jobs() == before {
                 assert!(timeout(Duration::from_millis(1), &mut train.0).await.is_none(), "it waits");
             }
         });
@@ -60,15 +60,15 @@ fn a_first_training_by_hand() {
     bench.fill("i", 0, 5);
     let mut train = Train::start(&bench, "i", r#""n_lists":"64""#);
     assert_eq!(names(&bench.status(), "training_indexes"), ["i"]);
-    bench.yard.report();
+    bench.report();
     let described = bench.describe("i");
     assert_eq!((&described["is_trained"], &described["n_lists"]), (&false.into(), &1.into()));
     assert!(train.is_waiting());
-    let parameters = bench.yard.parameters(bench.yard.running().unwrap());
+    let parameters = bench.parameters();
     let expected = TrainParameters { n_lists: Some(64), ..TrainParameters::automatic("i", 10) };
     assert_eq!(TrainParameters::from_bytes(&parameters).unwrap(), expected);
 
-    bench.yard.complete(Some(64));
+    bench.complete(Some(64));
     train.ends("trained.json");
     assert!(bench.host.serves("i").is_some(), "the model serves when train returns");
     bench.post("/v1/indexes/describe", &with_key("i", "")).is(200, "described_trained.json");
@@ -85,13 +85,13 @@ fn the_clients_train() {
         block_on(async {
             let mut train = train;
             assert!(timeout(Duration::from_millis(200), &mut train).await.is_none());
-            let parameters = bench.yard.parameters(bench.yard.running().unwrap());
+            let parameters = bench.parameters();
             assert_eq!(
                 TrainParameters::from_bytes(&parameters).unwrap(),
                 TrainParameters::automatic("i", 10)
             );
             // Nothing to do is a success, and leaves everything as it was.
-            bench.yard.complete(None);
+            bench.complete(None);
             Told::of(train.await).is(200, "trained.json");
         });
         assert_eq!(bench.describe("i")["is_trained"], false);
@@ -108,7 +108,7 @@ fn what_the_trainer_is_told_is_within_bounds() {
         "i",
         r#""n_lists":1e40,"batch_size":-5,"max_iters":"20","tolerance":-1,"max_memory":true"#,
     );
-    let parameters = bench.yard.parameters(bench.yard.running().unwrap());
+    let parameters = bench.parameters();
     let expected = TrainParameters {
         n_lists: Some(i64::MAX as u64),
         max_iters: Some(20),
@@ -116,7 +116,7 @@ fn what_the_trainer_is_told_is_within_bounds() {
         ..TrainParameters::automatic("i", 10)
     };
     assert_eq!(TrainParameters::from_bytes(&parameters).unwrap(), expected);
-    bench.yard.fail();
+    bench.yard.fail("a secret cause");
     train.ends("train_failed.json");
 }
 
@@ -125,18 +125,18 @@ fn a_training_that_fails_is_a_200() {
     let bench = Bench::new(documented());
     bench.create("i");
     let train = Train::start(&bench, "i", "");
-    bench.yard.fail();
+    bench.yard.fail("a secret cause");
     train.ends("train_failed.json");
-    let jobs = bench.yard.jobs();
+    let jobs = bench.jobs();
     bench.post("/v1/indexes/train", &with_key("i", r#""n_lists":-1"#)).is(200, "train_failed.json");
-    assert_eq!(bench.yard.jobs(), jobs, "it is refused before it is queued");
+    assert_eq!(bench.jobs(), jobs, "it is refused before it is queued");
     for (body, status) in [
         ("{}".to_owned(), 422),
         (with_key("j", ""), 404),
         (format!(r#"{{"index_name":"i","index_key":"{OTHER_KEY}"}}"#), 401),
     ] {
         assert_eq!(bench.post("/v1/indexes/train", &body).status, status);
-        assert_eq!(bench.yard.jobs(), jobs, "it is refused before it is queued");
+        assert_eq!(bench.jobs(), jobs, "it is refused before it is queued");
     }
 }
 
@@ -145,24 +145,24 @@ fn a_retraining_shows_untrained_while_it_trains() {
     let bench = Bench::new(documented());
     bench.create("i");
     let train = Train::start(&bench, "i", "");
-    bench.yard.complete(Some(16));
+    bench.complete(Some(16));
     train.ends("trained.json");
     let first = bench.host.serves("i");
 
     let train = Train::start(&bench, "i", "");
     assert_eq!(bench.describe("i")["is_trained"], true, "it may yet find nothing to do");
-    bench.yard.report();
+    bench.report();
     let described = bench.describe("i");
     assert_eq!((&described["is_trained"], &described["n_lists"]), (&false.into(), &16.into()));
-    bench.yard.complete(Some(32));
+    bench.complete(Some(32));
     train.ends("trained.json");
     let described = bench.describe("i");
     assert_eq!((&described["is_trained"], &described["n_lists"]), (&true.into(), &32.into()));
     assert_ne!(bench.host.serves("i"), first);
 
     let train = Train::start(&bench, "i", "");
-    bench.yard.report();
-    bench.yard.fail();
+    bench.report();
+    bench.yard.fail("a secret cause");
     train.ends("train_failed.json");
     let described = bench.describe("i");
     assert_eq!((&described["is_trained"], &described["n_lists"]), (&true.into(), &32.into()), "as before");
@@ -182,7 +182,7 @@ fn one_line_first_come_first_served_a_name_once_per_job() {
     assert_eq!(status["currently_training"], "A");
     assert_eq!(names(&status, "queued_indexes"), ["B", "A", "A"]);
     for expected in [vec!["B", "A", "A"], vec!["A", "A"], vec!["A"], vec![]] {
-        bench.yard.complete(Some(4));
+        bench.complete(Some(4));
         assert_eq!(names(&bench.status(), "training_indexes"), expected);
     }
     for train in [first, second] {
@@ -202,7 +202,7 @@ fn ten_thousand_is_enough_on_the_wire_too() {
     };
     assert!(!upsert("a").contains("triggered"), "9,999");
     assert!(upsert("b").contains("(vectors: 10000, threshold: 10000)"), "10,000");
-    bench.yard.complete(Some(128));
+    bench.complete(Some(128));
     assert!(!upsert("c").contains("triggered"), "10,001 are not above 128 x 10,000");
 }
 
@@ -214,14 +214,14 @@ fn the_documented_rule_fires_and_says_so() {
     bench.fill("i", 9, 1).is(200, "upserted_triggered_documented.json");
     bench.fill("i", 10, 1).is(200, "upserted.json");
     assert_eq!(names(&bench.status(), "training_indexes"), ["i"], "beside an unfinished job it never fires");
-    bench.yard.complete(Some(4));
+    bench.complete(Some(4));
     assert_eq!(bench.describe("i")["n_lists"], 4);
     let told = bench.fill("i", 11, 29);
     assert!(!told.body.contains("training_triggered"), "40 are not above 4 x 10");
     let told = bench.fill("i", 40, 1);
     assert!(told.body.contains("(vectors: 41, threshold: 40)"), "{}", told.body);
     // Deleting never triggers training, and neither does an upsert that replaces.
-    bench.yard.complete(Some(8));
+    bench.complete(Some(8));
     assert!(!bench.fill("i", 0, 1).body.contains("training_triggered"));
 }
 
@@ -232,7 +232,7 @@ fn the_rule_of_the_service_fires_and_says_so() {
     assert!(!bench.fill("i", 0, 10).body.contains("training_triggered"), "10 do not exceed 10");
     bench.fill("i", 10, 1).is(200, "upserted_triggered_service.json");
     assert_eq!(bench.status()["retrain_threshold"], 10);
-    bench.yard.complete(Some(4));
+    bench.complete(Some(4));
     assert!(!bench.fill("i", 11, 20).body.contains("training_triggered"), "4 lists suit 31 vectors");
     assert!(bench.fill("i", 31, 1).body.contains("(vectors: 32)"), "8 lists suit 32 vectors");
 }
@@ -242,10 +242,10 @@ fn without_automatic_training_only_train_trains() {
     let bench = Bench::new(documented().with_auto_train(Switch::Off));
     bench.create("i");
     assert!(!bench.fill("i", 0, 100).body.contains("training"));
-    assert_eq!(bench.yard.jobs(), 0);
+    assert_eq!(bench.jobs(), 0);
     assert_eq!(bench.status()["retrain_threshold"], 10, "it is shown all the same");
     let train = Train::start(&bench, "i", "");
-    bench.yard.complete(Some(8));
+    bench.complete(Some(8));
     train.ends("trained.json");
 }
 
@@ -253,11 +253,11 @@ fn without_automatic_training_only_train_trains() {
 fn a_check_that_fails_is_a_warning() {
     let bench = Bench::new(documented());
     bench.create("i");
-    bench.yard.stop();
+    bench.yard.stop("the disk is full");
     bench.fill("i", 0, 1).is(200, "upserted_unchecked.json");
     assert_eq!(bench.post("/v1/indexes/train", &with_key("i", "")).status, 503);
     bench.yard.go_on();
-    bench.yard.forget_rule(&bench.host.id("i").unwrap().subject());
+    bench.forget_rule(&bench.host.id("i").unwrap().subject());
     assert!(bench.fill("i", 1, 9).body.contains("training_triggered"), "a rule that is not there is set");
 }
 
@@ -267,7 +267,7 @@ fn a_yard_that_has_stopped_tells_nothing() {
     bench.create("i");
     bench.fill("i", 0, 10);
     assert_eq!(names(&bench.status(), "training_indexes"), ["i"]);
-    bench.yard.stop();
+    bench.yard.stop("the disk is full");
     for told in [
         bench.get("/v1/indexes/training-status"),
         bench.post("/v1/indexes/train", &with_key("i", "")),
@@ -288,7 +288,7 @@ fn a_model_that_cannot_be_served_is_none() {
     let bench = Bench::new(documented());
     bench.create("i");
     bench.fill("i", 0, 10);
-    bench.yard.complete(Some(4));
+    bench.complete(Some(4));
     bench.host.damaged.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(!bench.fill("i", 10, 1).body.contains("training_triggered"), "nobody knows yet");
     let query = || bench.post("/v1/vectors/query", &with_key("i", r#""query_vectors":[0,0]"#));
@@ -299,7 +299,7 @@ fn a_model_that_cannot_be_served_is_none() {
 
     // The next one is another one.
     bench.host.damaged.store(false, std::sync::atomic::Ordering::SeqCst);
-    bench.yard.complete(Some(4));
+    bench.complete(Some(4));
     assert_eq!(bench.describe("i")["is_trained"], true);
     assert!(!bench.fill("i", 12, 1).body.contains("training_triggered"));
 }
@@ -315,7 +315,7 @@ fn the_price_of_a_search_falls_with_training() {
         bench.post("/v1/vectors/query", &with_key("i", &more)).status
     };
     assert_eq!((query(0), query(1)), (400, 400), "there are no lists to look into");
-    bench.yard.complete(Some(4));
+    bench.complete(Some(4));
     assert_eq!((query(0), query(1), query(2), query(3)), (200, 200, 200, 400));
     assert_eq!(query(u32::MAX), 400);
 }
@@ -325,7 +325,7 @@ fn a_train_that_waits_when_the_yard_stops_is_told_so() {
     let bench = Bench::new(documented());
     bench.create("i");
     let train = Train::start(&bench, "i", "");
-    bench.yard.stop();
+    bench.yard.stop("the disk is full");
     let told = block_on(train.0);
     told.says(503, "Failed to train index: the service is stopping; trainings go on at its next start");
     assert!(told.headers.contains(&("retry-after".to_owned(), "30".to_owned())));
@@ -337,7 +337,7 @@ fn deleted_while_it_runs() {
     bench.create("i");
     let mut train = Train::start(&bench, "i", "");
     let queued = Train::start(&bench, "i", "");
-    bench.yard.report();
+    bench.report();
     let old = bench.host.id("i").unwrap();
     bench.post("/v1/indexes/delete", &with_key("i", "")).is(200, "index_deleted.json");
     assert_eq!(bench.get("/v1/indexes/list").body, r#"{"indexes":[]}"#);
@@ -353,9 +353,9 @@ fn deleted_while_it_runs() {
     assert!(!train.is_waiting(), "it was told at once");
     let train = Train::start(&bench, "i", "");
     assert_eq!(names(&bench.status(), "training_indexes"), ["i", "i"]);
-    bench.yard.stop_run();
+    bench.yard.end(RunEnd::Stopped);
     assert_eq!(names(&bench.status(), "training_indexes"), ["i"]);
-    bench.yard.complete(Some(8));
+    bench.complete(Some(8));
     train.ends("trained.json");
     queued.ends("train_failed.json");
     assert_eq!(bench.describe("i")["n_lists"], 8);
@@ -370,8 +370,8 @@ fn the_train_of_a_deleted_index_fails() {
     bench.post("/v1/indexes/delete", &with_key("i", "")).is(200, "index_deleted.json");
     train.ends("train_failed.json");
     // What the trainer hands over now is nobody's.
-    bench.yard.stop_run();
-    assert!(bench.yard.running().is_none());
+    bench.yard.end(RunEnd::Stopped);
+    assert!(bench.yard.run().is_none());
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn the_worker_stays_five_seconds() {
     assert!(is_running());
     bench.yard.pass(Duration::from_secs(10));
     assert!(is_running(), "it is at work");
-    bench.yard.complete(None);
+    bench.complete(None);
     train.ends("trained.json");
     bench.yard.pass(Duration::from_millis(4_999));
     assert!(is_running());
@@ -403,14 +403,14 @@ fn a_start_puts_right_what_a_crash_left() {
     let [lost, kept, grown] = ["lost", "kept", "grown"].map(|name| bench.host.id(name).unwrap());
     // A crash between the two steps of a delete, one between those of a create, one before an observation.
     trainyard_cyborgdb::Host::remove(&*bench.host, lost).unwrap();
-    bench.yard.forget_rule(&kept.subject());
+    bench.forget_rule(&kept.subject());
     bench.host.stuff("grown", 10);
 
     let bench = Bench::over(documented(), Arc::clone(&bench.yard), Arc::clone(&bench.host));
     let done = block_on(bench.service.resync()).unwrap();
     assert_eq!((done.indexes, done.ruled, done.triggered, done.retired), (2, 1, 1, 1));
-    assert!(bench.yard.has_rule(&kept.subject()) && !bench.yard.has_rule(&lost.subject()));
-    bench.yard.stop_run();
+    assert!(bench.has_rule(&kept.subject()) && !bench.has_rule(&lost.subject()));
+    bench.yard.end(RunEnd::Stopped);
     assert_eq!(names(&bench.status(), "training_indexes"), ["grown"]);
     let again = block_on(bench.service.resync()).unwrap();
     assert_eq!((again.ruled, again.triggered, again.retired), (0, 0, 0), "once is enough");
@@ -428,7 +428,7 @@ fn a_model_of_before_the_restart_serves_after_it() {
     let bench = Bench::new(documented());
     bench.create("i");
     bench.fill("i", 0, 10);
-    bench.yard.complete(Some(4));
+    bench.complete(Some(4));
     assert!(bench.host.serves("i").is_none(), "nobody has asked yet");
     bench.post("/v1/vectors/query", &with_key("i", r#""query_vectors":[0,0]"#));
     assert!(bench.host.serves("i").is_some(), "a query finds the model that the registry has");
@@ -437,7 +437,7 @@ fn a_model_of_before_the_restart_serves_after_it() {
 #[test]
 fn a_thousand_blocked_trains_slow_nothing_down() {
     const TRAINS: usize = 1_000;
-    let bench = Bench::over(documented(), Arc::new(Yardmaster::new()), Arc::new(MemoryHost::default()));
+    let bench = Bench::over(documented(), Arc::new(yard()), Arc::new(MemoryHost::default()));
     bench.create("i");
     let body = with_key("i", "");
     let mut trains: Vec<Answer<'_>> =
@@ -447,11 +447,11 @@ fn a_thousand_blocked_trains_slow_nothing_down() {
             assert!(timeout(Duration::ZERO, train).await.is_none(), "it waits");
         }
         let deadline = Instant::now() + Duration::from_secs(60);
-        while bench.yard.jobs() < TRAINS {
+        while bench.jobs() < TRAINS {
             for train in &mut trains {
                 assert!(timeout(Duration::ZERO, train).await.is_none());
             }
-            assert!(Instant::now() < deadline, "{} of {TRAINS} are queued", bench.yard.jobs());
+            assert!(Instant::now() < deadline, "{} of {TRAINS} are queued", bench.jobs());
         }
         // This one thread holds all of them, and answers between them.
         let started = Instant::now();

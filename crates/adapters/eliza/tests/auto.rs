@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{Bench, Following, MemoryHost, Yardmaster, drain};
+use support::{Bench, Following, MemoryHost, drain, yard};
 use trainyard_core::port::Handle;
-use trainyard_core::{Job, JobId, Outcome, Promotion, Timestamp};
+use trainyard_core::{Job, JobId, Outcome, Promotion, Timestamp, Trained};
 use trainyard_eliza::{Backend, Settings, Source, Task, TrainParameters};
 use trainyard_http::{Method, block_on};
 
@@ -48,7 +48,7 @@ fn enough_new_trajectories_set_a_training_off() {
     assert!(matches!(job.class.promotion, Promotion::AtLeast(..)), "the trainer says whether it is better");
     let parameters = TrainParameters::from_bytes(job.parameters.as_bytes()).unwrap();
     assert_eq!(parameters, TrainParameters::new(Source::Task(task("response")), Backend::Native));
-    bench.yard.complete();
+    bench.complete();
     let registry = trainyard_core::Registry::from(&task("response").subject());
     assert_eq!(bench.yard.look(|yard| yard.models(&registry).count()), 1);
     assert_eq!(bench.get("/models").data()["models"][0]["task"], "response");
@@ -94,9 +94,9 @@ fn a_start_and_what_follows_may_be_driven_anywhere() {
 fn a_start_makes_up_for_what_the_yard_has_not_heard() {
     let bench = Bench::new();
     configure(&bench, &json!({ "threshold": 2 }));
-    bench.yard.busy.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench.yard.be_busy();
     bench.bring(0, 2, "response").made();
-    bench.yard.busy.store(false, std::sync::atomic::Ordering::SeqCst);
+    bench.yard.go_on();
     assert!(bench.yard.jobs().is_empty());
     let done = block_on(bench.service.resync()).unwrap();
     assert_eq!((done.tasks, done.ruled, done.triggered), (1, 1, 1));
@@ -118,7 +118,7 @@ fn disabled_nothing_is_counted_and_a_manual_run_asks_nobody() {
     let bench = Bench::new();
     configure(&bench, &json!({ "threshold": 1 }));
     bench.bring(0, 1, "response").made();
-    bench.yard.complete();
+    bench.complete();
     configure(&bench, &json!({ "enabled": false }));
     bench.yard.pass(100 * HOUR);
     bench.bring(1, 5, "response").made();
@@ -127,7 +127,7 @@ fn disabled_nothing_is_counted_and_a_manual_run_asks_nobody() {
     let told = bench.post("/auto/trigger", &json!({ "task": "response" })).made();
     assert_eq!((&told["status"], &told["run"]["source"]), (&json!("running"), &json!("manual")));
     assert_eq!(runs(&bench, "response").len(), 2);
-    bench.yard.skip();
+    bench.yard.complete(Trained::default());
     let run = bench.get("/auto/runs").data()["runs"][0].clone();
     assert_eq!(
         (&run["status"], &run["reason"]),
@@ -158,10 +158,10 @@ fn a_run_that_ends_after_its_cooldown_is_followed_by_the_next() {
     bench.bring(2, 2, "response").made();
     bench.yard.pass(2 * HOUR);
     assert_eq!(runs(&bench, "response").len(), 1);
-    bench.yard.complete();
+    bench.complete();
     drain(&mut follow);
     assert_eq!(runs(&bench, "response").len(), 2, "what came meanwhile is enough");
-    bench.yard.complete();
+    bench.complete();
     drain(&mut follow);
     bench.yard.pass(1_000 * HOUR);
     assert_eq!(runs(&bench, "response").len(), 2, "once for one count");
@@ -261,7 +261,7 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        let yard = Arc::new(Yardmaster::new(2));
+        let yard = Arc::new(yard(2));
         let bench = Bench::over(Settings::new(), yard, Arc::new(MemoryHost::default()));
         configure(&bench, &json!({ "threshold": 3, "cooldownHours": 12 }));
         let follow = Box::pin(bench.service.follow());
@@ -301,9 +301,9 @@ impl Play {
                 self.naive.cooldown = HOUR * u32::try_from(*hours).unwrap();
                 configure(&self.bench, &json!({ "cooldownHours": hours }));
             }
-            Step::Succeed => self.end(|yard| _ = yard.complete()),
-            Step::Skip => self.end(Yardmaster::skip),
-            Step::Fail => self.end(|yard| yard.fail("no luck")),
+            Step::Succeed => self.end(|bench| _ = bench.complete()),
+            Step::Skip => self.end(|bench| _ = bench.yard.complete(Trained::default())),
+            Step::Fail => self.end(|bench| bench.yard.fail("no luck")),
             Step::Restart => {
                 self.bench.yard.restart();
                 let (yard, host) = (Arc::clone(&self.bench.yard), Arc::clone(&self.bench.host));
@@ -316,9 +316,9 @@ impl Play {
         }
     }
 
-    fn end(&self, end: impl FnOnce(&Yardmaster)) {
+    fn end(&self, end: impl FnOnce(&Bench)) {
         if self.bench.yard.run().is_some() {
-            end(&self.bench.yard);
+            end(&self.bench);
         }
     }
 

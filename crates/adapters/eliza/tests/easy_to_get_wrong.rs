@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Bench, MemoryHost, Told, Yardmaster};
+use support::{Bench, MemoryHost, Told, yard};
 use trainyard_core::port::Handle;
 use trainyard_core::{Class, Command, Kind, Progress, QueueName, Subject, Submission, Switch};
 use trainyard_eliza::{Backend, Build, DatasetId, Limits, RunNotes, Settings, Source, TrainParameters};
@@ -106,7 +106,7 @@ fn a_second_start_waits_for_the_first() {
     let second = bench.start(&json!({ "backend": "cpu" }));
     assert_eq!((&first["status"], &second["status"]), (&json!("running"), &json!("queued")));
     assert_eq!(second["waitingFor"].as_array().unwrap().len(), 2);
-    bench.yard.complete();
+    bench.complete();
     assert_eq!(bench.job(&second["id"])["status"], "running");
     assert_eq!(bench.job(&second["id"])["waitingFor"], json!([]));
 }
@@ -236,7 +236,7 @@ fn a_job_that_is_over_is_not_cancelled_again() {
     };
     let told = cancel(&second);
     assert_eq!((&told["status"], &told["startedAt"]), (&json!("cancelled"), &Value::Null));
-    bench.yard.complete();
+    bench.complete();
     let before = bench.job(&first);
     bench.yard.pass(Duration::from_secs(9));
     assert_eq!(cancel(&first), before);
@@ -279,7 +279,7 @@ fn jobs_and_models_of_others_are_not_there() {
     let subject = Subject::new("group/1").unwrap();
     let submission = Submission::new(bench.yard.job_id(), subject, class.into());
     bench.yard.command(&Command::Submit(submission.into())).unwrap();
-    let (job, model) = (bench.yard.newest().id, bench.yard.complete());
+    let (job, model) = (bench.yard.newest().id, bench.complete());
     assert_eq!(bench.get("/jobs").data()["jobs"], json!([]));
     assert_eq!(bench.get("/models").data()["models"], json!([]));
     assert_eq!(bench.get("/status").data()["completedJobs"], 0);
@@ -499,7 +499,7 @@ fn raw(server: &trainyard_http::RunningServer, text: &str) -> String {
 
 #[test]
 fn the_yard_and_the_host_may_be_shared_by_clones() {
-    let bench = Bench::over(Settings::new(), Yardmaster::new(1).into(), MemoryHost::default().into());
+    let bench = Bench::over(Settings::new(), yard(1).into(), MemoryHost::default().into());
     let clone = bench.service.clone();
     bench.build();
     let told = block_on(async {

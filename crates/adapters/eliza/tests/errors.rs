@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use support::{Bench, DATASETS_MAX, NOBODY, Told};
-use trainyard_core::{Class, Kind, QueueName, QueueSettings};
+use trainyard_core::{Class, Kind, QueueName, QueueSettings, Resources};
 use trainyard_eliza::{Absence, Absent, AutoConfig, Backend, Limits, Origins, Runtime, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request, Service, block_on};
+use trainyard_testkit::bare_yard::in_process;
 
 const TOKEN: &str = "the token that clients send along";
 
@@ -63,7 +64,7 @@ fn the_token_comes_before_anything_else() {
     let upper = TOKEN.to_uppercase();
     let shown = [None, Some(""), Some("wrong"), Some(&TOKEN[1..]), Some(&upper), Some("null")];
     bench.host.asked();
-    let commands = bench.yard.commands.load(Ordering::SeqCst);
+    let commands = bench.yard.commands();
     for (method, path) in all {
         for shown in shown {
             let mut request = Request::new(method.clone(), &path).with_body("{ no body at all");
@@ -76,7 +77,7 @@ fn the_token_comes_before_anything_else() {
         bench.send(query).says(401, "UNAUTHORIZED", "Unauthorized");
     }
     assert!(bench.host.asked().is_empty(), "nobody was asked");
-    assert_eq!(bench.yard.commands.load(Ordering::SeqCst), commands);
+    assert_eq!(bench.yard.commands(), commands);
 }
 
 #[test]
@@ -360,9 +361,12 @@ fn a_backend_that_is_not_here_is_400_and_those_that_are_here_are_named() {
 fn a_training_that_cannot_start_is_500_or_503() {
     let bench = Bench::new();
     bench.build();
-    bench.yard.join(&["native"]);
+    bench.yard.join(in_process(&["eliza/native"], Resources::slots(8)));
     bench.post("/jobs", &json!({})).made();
-    bench.yard.configure(QueueSettings { running_max: Some(1), waiting_max: 1, ..QueueSettings::default() });
+    bench.yard.configure_queue(
+        "eliza",
+        QueueSettings { running_max: Some(1), waiting_max: 1, ..QueueSettings::default() },
+    );
     bench.post("/jobs", &json!({})).made();
     let told = bench.post("/jobs", &json!({}));
     told.says(503, "SERVICE_UNAVAILABLE", "Too many trainings wait already");
@@ -372,7 +376,7 @@ fn a_training_that_cannot_start_is_500_or_503() {
             Backend::Cpu,
             Class::new(Kind::new("eliza/nobody").unwrap(), QueueName::new("eliza").unwrap()),
         ),
-        support::Yardmaster::new(1).into(),
+        support::yard(1).into(),
         support::MemoryHost::default().into(),
     );
     bench.build();
@@ -446,7 +450,7 @@ fn too_much_at_once_and_a_stop_are_503() {
     let bench = Bench::new();
     let model = bench.model("native", None);
     let job = bench.start(&json!({}))["id"].as_str().unwrap().to_owned();
-    bench.yard.busy.store(true, Ordering::SeqCst);
+    bench.yard.be_busy();
     for told in [
         bench.post("/jobs", &json!({})),
         bench.post(&format!("/jobs/{job}/cancel"), &json!({})),
@@ -458,8 +462,8 @@ fn too_much_at_once_and_a_stop_are_503() {
     }
     bench.bring(0, 1, "response").made();
     assert_eq!(bench.host.totals().len(), 1, "what was taken in is kept, and the yard hears of it later");
-    bench.yard.busy.store(false, Ordering::SeqCst);
-    bench.yard.stop();
+    bench.yard.go_on();
+    bench.yard.stop("a secret cause");
     let words = "The service is stopping, trainings go on at its next start";
     for (method, path) in calls(&job).into_iter().chain(calls(&model)) {
         let told = bench.ask(method, path.strip_prefix("/api/training").unwrap(), "");

@@ -143,7 +143,7 @@ fn a_job_is_told_from_its_start_to_its_end() {
     drain(&mut follow);
     bench.yard.pass(Duration::from_secs(1));
     bench.yard.report(Progress::step(10, 100));
-    bench.yard.complete();
+    bench.complete();
     let second = bench.start(&json!({}))["id"].clone();
     bench.yard.fail("exit code 2");
     let third = bench.start(&json!({}))["id"].clone();
@@ -152,7 +152,7 @@ fn a_job_is_told_from_its_start_to_its_end() {
     bench.ask(Method::POST, &format!("/jobs/{}/cancel", third.as_str().unwrap()), "").data();
     // What its trainer says while it stops.
     bench.yard.report(Progress::step(2, 4));
-    bench.yard.stop();
+    bench.yard.stop("a secret cause");
     block_on(follow);
     let told: Vec<Value> = bench.payloads().into_iter().skip(1).collect();
     let short = |payload: &Value| {
@@ -184,7 +184,7 @@ fn how_far_a_job_is_is_told_once_a_second_and_when_its_phase_changes() {
         bench.yard.report(Progress::step(step, 2_000).with_phase("training"));
     }
     bench.yard.report(Progress::step(1_001, 2_000).with_phase("validating"));
-    bench.yard.stop();
+    bench.yard.stop("a secret cause");
     block_on(follow);
     let told = bench.payloads();
     let progress: Vec<(&Value, &Value)> = told
@@ -193,7 +193,7 @@ fn how_far_a_job_is_is_told_once_a_second_and_when_its_phase_changes() {
         .map(|payload| (&payload["phase"], &payload["progress"]))
         .collect();
     assert_eq!(progress, [(&json!("training"), &json!(0.0005)), (&json!("validating"), &json!(0.5005))]);
-    bench.yard.stopped.store(false, Ordering::SeqCst);
+    bench.yard.go_on();
     assert_eq!(bench.job(&id)["progress"], 0.5005, "whoever asks is told how far it is");
 }
 
@@ -206,8 +206,8 @@ fn a_model_that_becomes_the_active_one_by_itself_is_told() {
     let follow = bench.service.follow();
     bench.build();
     bench.start(&json!({}));
-    let model = bench.yard.complete();
-    bench.yard.stop();
+    let model = bench.complete();
+    bench.yard.stop("a secret cause");
     block_on(follow);
     assert_eq!(bench.kinds(), ["dataset_built", "job_started", "job_completed", "model_activated"]);
     assert_eq!(bench.payloads()[3]["modelId"], model.to_string());
@@ -221,7 +221,7 @@ fn what_was_missed_makes_watchers_look_again() {
     bench.yard.report(Progress::step(1, 2));
     let follow = bench.service.follow();
     bench.yard.miss();
-    bench.yard.stop();
+    bench.yard.stop("a secret cause");
     block_on(follow);
     let told = bench.payloads().pop().unwrap();
     assert_eq!(

@@ -182,7 +182,7 @@ fn bench() -> Bench {
     bench.service.ingest(br#"[{"id":"t-0","tasks":["response"]}]"#).unwrap();
     let told = bench.send(request(Method::POST, "/api/training/jobs", "{}"));
     assert_eq!(told.status, 201);
-    bench.yard.complete();
+    bench.complete();
     bench
 }
 

@@ -98,7 +98,7 @@ fn a_job_from_its_start_to_its_end() {
     };
     bench.host.note(id, notes.clone());
     bench.get(&format!("/jobs/{id}")).is_golden(200, "job_running");
-    let model = bench.yard.complete();
+    let model = bench.complete();
     bench.host.know(model, Backend::Mlx, Some("/runs/1/adapter"));
     bench.host.note(id, RunNotes { exit_code: Some(0), ..notes });
     bench.get(&format!("/jobs/{id}")).is_golden(200, "job_completed");
@@ -172,7 +172,7 @@ fn auto_training_says_how_it_stands_and_why() {
     bench.get("/auto/runs").is_golden(200, "auto_runs");
     bench.post("/auto/trigger", &json!({ "task": "response" })).is_golden(201, "auto_triggered");
     bench.post("/auto/trigger", &json!({ "dryRun": true })).is_golden(201, "auto_trigger_dry");
-    bench.yard.complete();
+    bench.complete();
     let runs = bench.get("/auto/runs?limit=1").data();
     assert_eq!(runs["runs"].as_array().unwrap().len(), 1);
     let id = runs["runs"][0]["runId"].as_str().unwrap().to_owned();

@@ -138,13 +138,13 @@ fn a_job_is_followed_over_the_wire() {
     bench.build();
     let id = bench.start(&json!({}))["id"].clone();
     bench.yard.report(Progress::step(45, 100).with_phase("training"));
-    bench.yard.complete();
+    bench.complete();
     let kinds: Vec<Value> = (0..4).map(|_| read(&mut peer)["payload"].clone()).collect();
     let words: Vec<&Value> = kinds.iter().map(|payload| &payload["kind"]).collect();
     assert_eq!(words, ["dataset_built", "job_started", "job_progress", "job_completed"]);
     assert!(kinds[1..].iter().all(|payload| payload["jobId"] == id));
     assert_eq!((&kinds[2]["progress"], &kinds[2]["phase"]), (&json!(0.45), &json!("training")));
-    bench.yard.stop();
+    bench.yard.stop("a secret cause");
     following.join().unwrap();
 }
 

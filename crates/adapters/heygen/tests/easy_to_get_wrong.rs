@@ -6,7 +6,6 @@ mod support;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ fn only_pending_until_the_end() {
     let pending =
         json!({ "status": "pending", "error_msg": null, "created_at": 1_770_000_003, "updated_at": null });
     let check = |what: &str| assert_eq!(bench.status(group), pending, "{what}");
-    assert!(bench.yard.run().is_none());
+    assert!(bench.run().is_none());
     check("queued");
     bench.yard.pass(Duration::from_secs(60));
     let job = bench.yard.newest().id;
@@ -44,17 +43,17 @@ fn only_pending_until_the_end() {
     bench.yard.command(&Command::Unhold { job }).unwrap();
     bench.delete(&format!("/v2/photo_avatar_group/{first}"));
     bench.yard.pass(Duration::from_secs(60));
-    assert!(bench.yard.run().is_some());
+    assert!(bench.run().is_some());
     check("running");
-    bench.yard.stumble();
-    assert!(bench.yard.run().is_none());
+    bench.stumble();
+    assert!(bench.run().is_none());
     check("retrying");
     bench.yard.pass(Duration::from_secs(600));
-    assert!(bench.yard.run().is_some());
+    assert!(bench.run().is_some());
     check("running again");
-    bench.yard.join();
+    bench.yard.restart();
     check("interrupted");
-    bench.yard.complete();
+    bench.complete();
     assert_eq!(bench.status(group)["status"], "ready");
     assert_eq!(bench.status(group)["created_at"], 1_770_000_003);
 }
@@ -82,8 +81,8 @@ fn every_bad_end_is_failed_and_says_why() {
         assert_eq!(bench.train(group).status, 200, "it may be trained again");
         assert_eq!(bench.status(group)["status"], "pending");
     };
-    check(class(), |bench| bench.yard.fail("no face in any photo"), "no face in any photo", false);
-    check(class(), |bench| bench.yard.fail(""), "The training failed", false);
+    check(class(), |bench| bench.fail("no face in any photo"), "no face in any photo", false);
+    check(class(), |bench| bench.fail(""), "The training failed", false);
     check(class(), |bench| bench.yard.pass(Duration::from_secs(1_800)), "The training took too long", false);
     check(
         class(),
@@ -115,15 +114,15 @@ fn a_read_is_cheap_and_changes_nothing() {
     let bench = Bench::new();
     let group = bench.ready("Ann");
     bench.train(group);
-    bench.yard.complete();
-    let (told, commands) = (bench.status(group), bench.yard.commands.load(Ordering::SeqCst));
+    bench.complete();
+    let (told, commands) = (bench.status(group), bench.yard.commands());
     let before = bench.yard.look(Clone::clone);
     bench.host.asked();
     for _ in 0..50 {
         assert_eq!(bench.status(group), told);
     }
     assert_eq!(bench.host.asked(), ["group"; 50], "one look each, and at no file");
-    assert_eq!(bench.yard.commands.load(Ordering::SeqCst), commands);
+    assert_eq!(bench.yard.commands(), commands);
     assert!(bench.yard.look(|yard| *yard == before));
 }
 
@@ -134,7 +133,7 @@ fn what_was_trained_stays_ready_when_its_job_is_forgotten() {
     let group = bench.ready("Ann");
     bench.train(group);
     bench.yard.pass(Duration::from_secs(9));
-    bench.yard.complete();
+    bench.complete();
     let settings = YardSettings { finished_max: 0, ..YardSettings::default() };
     bench.yard.command(&Command::Configure(settings)).unwrap();
     bench.yard.pass(Duration::from_secs(1));
@@ -158,9 +157,9 @@ fn the_list_repeats_the_word_of_each_group() {
     let bench = Bench::new();
     let groups = [bench.ready("Ready"), bench.ready("Failed"), bench.ready("Pending")];
     bench.train(groups[0]);
-    bench.yard.complete();
+    bench.complete();
     bench.train(groups[1]);
-    bench.yard.fail("no face");
+    bench.fail("no face");
     bench.train(groups[2]);
     let words: Vec<Value> = bench.groups().into_iter().map(|group| group["train_status"].clone()).collect();
     assert_eq!(words, ["pending", "failed", "ready"]);
@@ -180,9 +179,9 @@ fn trained_again_it_is_pending_anew_whatever_came_of_the_first() {
         assert_eq!((&status["status"], &status["updated_at"]), (&json!("pending"), &Value::Null));
         assert_eq!(status["created_at"], 1_770_000_000 + round * 10);
         if round == 0 {
-            bench.yard.complete()
+            bench.complete()
         } else {
-            bench.yard.fail("no face")
+            bench.fail("no face")
         }
         bench.yard.pass(Duration::from_secs(10));
     }
@@ -218,7 +217,7 @@ fn numbers_have_the_type_that_clients_check() {
     assert!(list.body().contains(r#""created_at":1770000001,"#), "none here");
     bench.train(group);
     bench.yard.pass(Duration::from_millis(1_999));
-    bench.yard.complete();
+    bench.complete();
     let status = bench.get(&status_path(group));
     assert!(
         status.body().contains(r#""created_at":1770000001,"updated_at":1770000002}"#),
@@ -232,7 +231,7 @@ fn a_group_may_be_deleted_while_it_trains() {
     let bench = Bench::new();
     let group = bench.ready("Ann");
     bench.train(group);
-    bench.yard.complete();
+    bench.complete();
     bench.train(group);
     bench.delete(&format!("/v2/photo_avatar_group/{group}")).is(200, r#"{"error":null,"data":null}"#);
     let job = bench.yard.newest();
@@ -249,11 +248,11 @@ fn a_deletion_that_got_stuck_is_taken_up_again() {
     let bench = Bench::new();
     let group = bench.ready("Ann");
     bench.train(group);
-    bench.yard.busy.store(true, Ordering::SeqCst);
+    bench.yard.be_busy();
     let delete = || bench.delete(&format!("/v2/photo_avatar_group/{group}"));
     delete().says(429, "rate_limit_exceeded", "Too many requests at once");
-    bench.yard.busy.store(false, Ordering::SeqCst);
-    assert!(bench.yard.run().is_some());
+    bench.yard.go_on();
+    assert!(bench.run().is_some());
     assert_eq!(delete().status, 200);
     assert!(bench.yard.newest().is_finished());
     delete().says(404, "not_found", "Avatar group not found");
@@ -316,7 +315,7 @@ fn of_too_many_looks_none_is_trained() {
     let max = TrainParameters::LOOKS_MAX;
     bench.host.fill(group, max);
     assert_eq!(bench.train(group).status, 200, "so many are taken");
-    bench.yard.complete();
+    bench.complete();
     bench.host.fill(group, max + 1);
     let words = "The group has 1001 completed looks, and one training takes at most 1000";
     bench.train(group).says(400, "invalid_parameter", words);

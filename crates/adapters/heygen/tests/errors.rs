@@ -63,7 +63,7 @@ fn the_key_comes_before_anything_else() {
     let upper = KEY.to_uppercase();
     let shown = [None, Some(""), Some("wrong"), Some(&KEY[1..]), Some(&upper), Some("null")];
     bench.host.asked();
-    let commands = bench.yard.commands.load(Ordering::SeqCst);
+    let commands = bench.yard.commands();
     for (method, path) in all {
         for shown in shown {
             let mut request = Request::new(method.clone(), &path).with_body("{ no body at all");
@@ -76,7 +76,7 @@ fn the_key_comes_before_anything_else() {
         is_unauthorized(&path, &bench.send(bearer));
     }
     assert!(bench.host.asked().is_empty(), "nobody was asked");
-    assert_eq!(bench.yard.commands.load(Ordering::SeqCst), commands);
+    assert_eq!(bench.yard.commands(), commands);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn there_must_be_a_completed_look_and_no_training() {
     refused();
     assert_eq!(bench.yard.jobs().len(), 1);
     assert_eq!(bench.status(group)["status"], "pending", "the one that runs goes on");
-    bench.yard.complete();
+    bench.complete();
     bench.delete(&format!("/v2/photo_avatar/{added}"));
     refused();
     assert_eq!(bench.status(group)["status"], "ready");
@@ -316,15 +316,15 @@ fn too_much_at_once_is_429_and_a_stop_503() {
     again(&told);
     bench.host.busy.store(false, Ordering::SeqCst);
 
-    bench.yard.busy.store(true, Ordering::SeqCst);
+    bench.yard.be_busy();
     let told = bench.train(group);
     told.says(429, "rate_limit_exceeded", "Too many requests at once");
     again(&told);
-    bench.yard.busy.store(false, Ordering::SeqCst);
+    bench.yard.go_on();
 
     let key = bench.upload();
     let files = bench.host.files();
-    bench.yard.stopped.store(true, Ordering::SeqCst);
+    bench.yard.stop("a secret cause");
     let words = "The service is stopping, trainings go on at its next start";
     let told = bench.put_file("image/png", PNG);
     told.says_v1(503, 50_300, words);
@@ -340,7 +340,7 @@ fn too_much_at_once_is_429_and_a_stop_503() {
         told.says(503, "service_unavailable", words);
         again(&told);
     }
-    bench.yard.stopped.store(false, Ordering::SeqCst);
+    bench.yard.go_on();
     assert_eq!(bench.groups().len(), 1, "what could not be finished was not begun");
     assert_eq!((&bench.groups()[0]["num_looks"], bench.host.files()), (&json!(1), files));
 }
@@ -348,7 +348,10 @@ fn too_much_at_once_is_429_and_a_stop_503() {
 #[test]
 fn a_full_queue_is_429() {
     let bench = Bench::new();
-    bench.yard.configure(QueueSettings { running_max: Some(1), waiting_max: 1, ..QueueSettings::default() });
+    bench.yard.configure_queue(
+        "heygen",
+        QueueSettings { running_max: Some(1), waiting_max: 1, ..QueueSettings::default() },
+    );
     let groups: Vec<GroupId> = (0..3).map(|_| bench.ready("Ann")).collect();
     assert_eq!(bench.train(groups[0]).status, 200);
     assert_eq!(bench.train(groups[1]).status, 200);

@@ -37,10 +37,10 @@ fn every_state_has_the_published_form_but_for_the_nulls_of_the_examples() {
     check("empty", &[ERROR_MSG, UPDATED_AT, ERROR]);
     bench.train(group);
     check("pending", &[ERROR_MSG, UPDATED_AT, ERROR]);
-    bench.yard.complete();
+    bench.complete();
     check("ready", &[ERROR_MSG, ERROR]);
     bench.train(group);
-    bench.yard.fail("no face in any photo");
+    bench.fail("no face in any photo");
     check("failed", &[ERROR]);
 }
 

@@ -123,7 +123,7 @@ fn a_training_from_its_start_to_its_end() {
     status(r#"{"status":"pending","error_msg":null,"created_at":1770000000,"updated_at":null}"#);
     bench.yard.pass(Duration::from_secs(152));
     status(r#"{"status":"pending","error_msg":null,"created_at":1770000000,"updated_at":null}"#);
-    bench.yard.complete();
+    bench.complete();
     let ready = r#"{"status":"ready","error_msg":null,"created_at":1770000000,"updated_at":1770000152}"#;
     status(ready);
     bench.yard.pass(Duration::from_secs(1_000));
@@ -132,7 +132,7 @@ fn a_training_from_its_start_to_its_end() {
     bench.train(group);
     status(r#"{"status":"pending","error_msg":null,"created_at":1770001152,"updated_at":null}"#);
     bench.yard.pass(Duration::from_secs(7));
-    bench.yard.fail("the photos are too different");
+    bench.fail("the photos are too different");
     status(
         r#"{"status":"failed","error_msg":"the photos are too different","created_at":1770001152,"updated_at":1770001159}"#,
     );

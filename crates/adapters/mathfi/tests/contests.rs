@@ -116,13 +116,13 @@ fn happen(bench: &Bench, jobs: &mut Vec<JobId>, step: &Step) -> Result<(), TestC
             jobs.push(bench.train(dataset, target));
         }
         Step::Measure { job, place, value } => {
-            if let Some(job) = which(job).filter(|job| bench.yard.run(*job, place).is_some()) {
-                bench.yard.measure(job, place, value).unwrap();
+            if let Some(job) = which(job).filter(|job| bench.run(*job, place).is_some()) {
+                bench.measure(job, place, value).unwrap();
             }
         }
         Step::Fail { job, place } => {
-            if let Some(job) = which(job).filter(|job| bench.yard.run(*job, place).is_some()) {
-                bench.yard.fail(job, place);
+            if let Some(job) = which(job).filter(|job| bench.run(*job, place).is_some()) {
+                bench.fail(job, place);
             }
         }
         Step::Cancel { job } => {
@@ -142,7 +142,7 @@ fn happen(bench: &Bench, jobs: &mut Vec<JobId>, step: &Step) -> Result<(), TestC
             }
         }
         Step::Pass { seconds } => bench.yard.pass(Duration::from_secs(seconds)),
-        Step::Crash => bench.yard.join(),
+        Step::Crash => bench.yard.restart(),
     }
     Ok(())
 }
@@ -179,12 +179,12 @@ proptest! {
 fn after_a_crash_a_contest_is_still_running() {
     let bench = Bench::new();
     let job = bench.train(bench.ready("abc"), 0.8);
-    bench.yard.measure(job, 0, 0.5).unwrap();
-    bench.yard.fail(job, 1);
+    bench.measure(job, 0, 0.5).unwrap();
+    bench.fail(job, 1);
     let before = bench.progress(job);
     // Too often: an operator has to look at it. It has begun all the same.
     for _ in 0..4 {
-        bench.yard.join();
+        bench.yard.restart();
         assert_eq!(bench.progress(job), before, "statuses and values stay");
     }
     assert!(bench.yard.jobs()[0].running().is_none());

@@ -65,7 +65,7 @@ fn cancel_is_patch_and_only_while_it_is_not_over() {
     bench.ask(Method::POST, &format!("/api/v1/training/{job}/cancel"), "").is_refused(405);
 
     let (bench, won) = started(0.8);
-    bench.yard.measure(won, 0, 0.9).unwrap();
+    bench.measure(won, 0, 0.9).unwrap();
     let before = bench.progress(won);
     bench.cancel(won).says(409, "The training job is over");
     assert_eq!(bench.progress(won), before, "nothing has changed");
@@ -75,8 +75,8 @@ fn cancel_is_patch_and_only_while_it_is_not_over() {
 #[test]
 fn after_a_cancel_nobody_wins() {
     let (bench, job) = started(0.8);
-    bench.yard.measure(job, 1, 0.5).unwrap();
-    let runs: Vec<_> = (0..4).map(|place| bench.yard.run(job, place).unwrap()).collect();
+    bench.measure(job, 1, 0.5).unwrap();
+    let runs: Vec<_> = (0..4).map(|place| bench.run(job, place).unwrap()).collect();
     let cancelled = bench.cancel(job).json();
     for run in runs {
         let last = Some((9, trainyard_core::Score::new(0.99).unwrap()));
@@ -96,7 +96,7 @@ fn at_most_five_performances_newest_last_and_latest_is_not_best() {
     let (bench, job) = started(0.9);
     let mut shown = Vec::new();
     for value in [0.1, 0.2, 0.3, 0.85, 0.5, 0.6, 0.55] {
-        bench.yard.measure(job, 2, value).unwrap();
+        bench.measure(job, 2, value).unwrap();
         shown.push(value);
         let child = bench.progress(job)["jobs"][2].clone();
         let recent = numbers(&child["recentPerformances"]);
@@ -111,11 +111,11 @@ fn at_most_five_performances_newest_last_and_latest_is_not_best() {
 #[test]
 fn what_is_shown_is_rounded_and_what_is_compared_is_not() {
     let (bench, job) = started(0.92);
-    bench.yard.measure(job, 3, 0.919_96).unwrap();
+    bench.measure(job, 3, 0.919_96).unwrap();
     let progress = bench.progress(job);
     assert_eq!(progress["jobs"][3]["latestPerformance"], 0.92);
     assert_eq!(statuses(&progress), ["RUNNING"; 5]);
-    bench.yard.measure(job, 3, 0.92).unwrap();
+    bench.measure(job, 3, 0.92).unwrap();
     assert_eq!(bench.progress(job)["status"], "COMPLETED", "at the target is enough");
 }
 
@@ -123,9 +123,9 @@ fn what_is_shown_is_rounded_and_what_is_compared_is_not() {
 #[test]
 fn losers_are_not_completed_under_a_completed_parent() {
     let (bench, job) = started(0.8);
-    bench.yard.fail(job, 1);
-    bench.yard.measure(job, 0, 0.7).unwrap();
-    bench.yard.measure(job, 3, 0.9).unwrap();
+    bench.fail(job, 1);
+    bench.measure(job, 0, 0.7).unwrap();
+    bench.measure(job, 3, 0.9).unwrap();
     let progress = bench.progress(job);
     assert_eq!(statuses(&progress), ["COMPLETED", "NOT_COMPLETED", "FAILED", "NOT_COMPLETED", "COMPLETED"]);
     assert_eq!(progress["jobs"][0]["recentPerformances"], json!([0.7]), "it keeps what it had");
@@ -141,16 +141,16 @@ fn a_finished_parent_never_shows_an_unfinished_child() {
             for minute in 0..60 {
                 for place in 0..4 {
                     let step = f64::from(minute / 4);
-                    bench.yard.measure(job, place, 0.1 + 0.021 * step).unwrap();
+                    bench.measure(job, place, 0.1 + 0.021 * step).unwrap();
                 }
                 bench.yard.pass(Duration::from_secs(60));
             }
         }),
         ("NOT_COMPLETED", "NOT_COMPLETED", &|bench, _| bench.yard.pass(Duration::from_secs(300))),
         ("CANCELLED", "CANCELLED", &|bench, job| drop(bench.cancel(job))),
-        ("FAILED", "FAILED", &|bench, job| (0..4).for_each(|place| bench.yard.fail(job, place))),
+        ("FAILED", "FAILED", &|bench, job| (0..4).for_each(|place| bench.fail(job, place))),
         ("NOT_COMPLETED", "NOT_COMPLETED", &|bench, job| {
-            bench.yard.fail(job, 0);
+            bench.fail(job, 0);
             bench.yard.pass(Duration::from_secs(300));
         }),
     ];
@@ -180,7 +180,7 @@ fn each_child_has_a_key_of_its_own() {
         keys(job).into_iter().chain(keys(other)).chain([job.to_string(), other.to_string()]).collect();
     assert_eq!(all.len(), 10);
     let before = keys(job);
-    bench.yard.measure(job, 0, 0.9).unwrap();
+    bench.measure(job, 0, 0.9).unwrap();
     assert_eq!(keys(job), before, "they never change");
 }
 
@@ -192,7 +192,7 @@ fn a_model_only_with_completed_and_figures_absent_rather_than_null() {
     let running = bench.read(job);
     assert!(figures.iter().all(|name| running.get(name).is_none()), "{running}");
     assert!(running["achievedPerformance"].is_null());
-    bench.yard.measure(job, 0, 0.9).unwrap();
+    bench.measure(job, 0, 0.9).unwrap();
     let completed = bench.read(job);
     assert!(figures.iter().all(|name| !completed[name].is_null()), "{completed}");
     assert_eq!(completed["achievedPerformance"], 0.9);
@@ -208,7 +208,7 @@ fn a_model_that_is_forgotten_keeps_its_key_and_loses_its_figures() {
     let jobs: Vec<JobId> = [0.6, 0.9, 0.7, 0.8]
         .map(|value| {
             let job = bench.train(id, 0.5);
-            bench.yard.measure(job, 0, value).unwrap();
+            bench.measure(job, 0, value).unwrap();
             bench.yard.pass(Duration::from_secs(60));
             job
         })
@@ -239,7 +239,7 @@ fn the_target_is_what_the_contest_compares() {
     );
     assert_eq!((class.resources.amount("memory_mib"), plan.watermark()), (64, Some(500)));
     assert_eq!(class.registry, None);
-    bench.yard.measure(job, 0, 0.799_999).unwrap();
+    bench.measure(job, 0, 0.799_999).unwrap();
     assert_eq!(bench.progress(job)["status"], "RUNNING");
 }
 
@@ -326,7 +326,7 @@ fn a_list_is_filtered_and_counted() {
     let bench = Bench::new();
     let trained = bench.ready("trained");
     let job = bench.train(trained, 0.5);
-    bench.yard.measure(job, 0, 0.9).unwrap();
+    bench.measure(job, 0, 0.9).unwrap();
     for number in 0..5 {
         bench.create(&format!("empty {number}"));
     }

@@ -389,13 +389,13 @@ fn failures_of_ours_tell_nothing() {
 
     let start = format!("/api/v1/training/datasets/{}", bench.ready("two"));
     let body = r#"{"scalingFactor":19,"performanceThreshold":0.8}"#;
-    bench.yard.busy.store(true, Ordering::SeqCst);
+    bench.yard.be_busy();
     for told in [bench.cancel(job), bench.post(&start, body)] {
         told.says(503, "Too many requests at once, try again");
         assert!(told.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
     }
-    bench.yard.busy.store(false, Ordering::SeqCst);
-    bench.yard.stopped.store(true, Ordering::SeqCst);
+    bench.yard.go_on();
+    bench.yard.stop("a secret cause");
     for told in
         [bench.cancel(job), bench.post(&start, body), bench.get(&format!("/api/v1/training/{job}/progress"))]
     {
@@ -436,7 +436,7 @@ fn a_full_queue_is_a_503() {
 
 #[test]
 fn without_a_key_nobody_gets_in_and_without_a_url_none_is_told() {
-    let yard = std::sync::Arc::new(support::Yardmaster::new(1));
+    let yard = std::sync::Arc::new(support::yard(1));
     let host = std::sync::Arc::new(support::MemoryHost::with_users(&["ann"]));
     let over = |settings: Settings| trainyard_mathfi::MathFi::new(yard.clone(), host.clone(), settings);
     let send = |service: &support::Adapter, request: Request| {

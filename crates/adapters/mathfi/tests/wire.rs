@@ -77,13 +77,13 @@ fn a_training_from_its_start_to_its_champion() {
     bench.get(&format!("/api/v1/training/{job}/progress")).is(200, "progress_at_the_start.json");
 
     for (place, value) in [(0, 0.61991), (1, 0.77135), (1, 0.77136), (2, 0.7), (2, 0.69999)] {
-        bench.yard.measure(job, place, value).unwrap();
+        bench.measure(job, place, value).unwrap();
     }
     for value in [0.1, 0.2, 0.3, 0.4, 0.5, 0.79995] {
-        bench.yard.measure(job, 3, value).unwrap();
+        bench.measure(job, 3, value).unwrap();
     }
     bench.get(&format!("/api/v1/training/{job}/progress")).is(200, "progress_running.json");
-    bench.yard.measure(job, 3, 0.91999).unwrap();
+    bench.measure(job, 3, 0.91999).unwrap();
     bench.get(&format!("/api/v1/training/{job}/progress")).is(200, "progress_completed.json");
     bench.get(&format!("/api/v1/training/{job}")).is(200, "training_completed.json");
 }
@@ -92,8 +92,8 @@ fn a_training_from_its_start_to_its_champion() {
 fn a_training_that_is_cancelled() {
     let bench = Bench::new();
     let job = bench.train(bench.ready("abc"), 0.8);
-    bench.yard.measure(job, 0, 0.5).unwrap();
-    bench.yard.fail(job, 1);
+    bench.measure(job, 0, 0.5).unwrap();
+    bench.fail(job, 1);
     bench.cancel(job).is(200, "progress_cancelled.json");
     bench.get(&format!("/api/v1/training/{job}")).is(200, "training_cancelled.json");
 }

@@ -2,34 +2,43 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test includes this, and uses its own part of it")]
 
-mod handle;
 mod host;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
+use trainyard_core::{
+    Command, Metric, Progress, QueueSettings, Reason, Resources, Score, Subject, Timestamp, Trained,
+};
 use trainyard_cyborgdb::{CyborgDb, Settings};
 use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_testkit::bare_yard::{BareYard, in_process};
 
-pub use handle::Yardmaster;
 pub use host::MemoryHost;
 
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 pub const OTHER_KEY: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 pub struct Bench {
-    pub service: CyborgDb<Yardmaster, MemoryHost>,
-    pub yard: Arc<Yardmaster>,
+    pub service: CyborgDb<BareYard, MemoryHost>,
+    pub yard: Arc<BareYard>,
     pub host: Arc<MemoryHost>,
+}
+
+/// With room for one training at once.
+pub fn yard() -> BareYard {
+    let yard = BareYard::new(Timestamp::from_millis(1_000_000), in_process(&["ivf"], Resources::slots(8)));
+    yard.configure_queue("cyborgdb", QueueSettings { running_max: Some(1), ..QueueSettings::default() });
+    yard
 }
 
 impl Bench {
     pub fn new(settings: Settings) -> Self {
-        Self::over(settings, Arc::new(Yardmaster::new()), Arc::new(MemoryHost::default()))
+        Self::over(settings, Arc::new(yard()), Arc::new(MemoryHost::default()))
     }
 
-    pub fn over(settings: Settings, yard: Arc<Yardmaster>, host: Arc<MemoryHost>) -> Self {
+    pub fn over(settings: Settings, yard: Arc<BareYard>, host: Arc<MemoryHost>) -> Self {
         let service = CyborgDb::new(Arc::clone(&yard), Arc::clone(&host), settings);
         Self { service, yard, host }
     }
@@ -67,6 +76,38 @@ impl Bench {
 
     pub fn status(&self) -> Value {
         self.get("/v1/indexes/training-status").json()
+    }
+
+    /// How many jobs there are.
+    pub fn jobs(&self) -> usize {
+        self.yard.look(|yard| yard.jobs().count())
+    }
+
+    /// What the running training was told.
+    pub fn parameters(&self) -> Vec<u8> {
+        let job = self.yard.run().expect("something runs").job;
+        self.yard.look(|yard| yard.job(job).unwrap().parameters.as_bytes().to_vec())
+    }
+
+    /// Ends the running training with a model of so many lists, or with nothing done.
+    pub fn complete(&self, lists: Option<u32>) {
+        let metric = |lists: u32| (Metric::new("n_lists").unwrap(), Score::new(lists.into()).unwrap());
+        let artifact = lists.map(|_| Reason::new("memory:"));
+        self.yard.complete(Trained { artifact, metrics: lists.map(metric).into_iter().collect() });
+    }
+
+    /// The running training shows that it is at work.
+    pub fn report(&self) {
+        self.yard.report(Progress::step(1, 20));
+    }
+
+    pub fn has_rule(&self, subject: &Subject) -> bool {
+        self.yard.look(|yard| yard.rule(subject).is_some())
+    }
+
+    /// Forgets a subject's rule, as if a creation had been cut short.
+    pub fn forget_rule(&self, subject: &Subject) {
+        self.yard.command(&Command::RemoveRule { subject: subject.clone() }).unwrap();
     }
 }
 

@@ -7,7 +7,6 @@
     reason = "each test includes this, and uses its own part of it"
 )]
 
-mod handle;
 mod host;
 
 use std::path::Path;
@@ -17,22 +16,37 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 use trainyard_core::port::Handle;
+use trainyard_core::{ModelId, QueueSettings, Reference, Resources, Timestamp, Trained};
 use trainyard_eliza::{Eliza, Events, Settings};
 use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_testkit::bare_yard::{BareYard, in_process};
 
-pub use handle::{START, Yardmaster};
 pub use host::{DATASETS_MAX, MemoryHost};
 
-pub type Adapter = Eliza<Yardmaster, MemoryHost>;
+pub type Adapter = Eliza<BareYard, MemoryHost>;
+
+/// 2024-06-10T06:13:20Z, the moment of the documentation.
+pub const START: Timestamp = Timestamp::from_millis(1_718_000_000_000);
 
 /// Nobody's.
 pub const NOBODY: &str = "01234567-89ab-cdef-0123-456789abcdef";
 
 pub struct Bench {
     pub service: Adapter,
-    pub yard: Arc<Yardmaster>,
+    pub yard: Arc<BareYard>,
     pub host: Arc<MemoryHost>,
     pub events: Events,
+}
+
+/// With room for so many trainings at once.
+pub fn yard(running_max: u32) -> BareYard {
+    let kinds = ["eliza/native", "eliza/mlx", "eliza/cuda", "eliza/cpu"];
+    let yard = BareYard::new(START, in_process(&kinds, Resources::slots(8)));
+    yard.configure_queue(
+        "eliza",
+        QueueSettings { running_max: Some(running_max), ..QueueSettings::default() },
+    );
+    yard
 }
 
 impl Bench {
@@ -41,10 +55,10 @@ impl Bench {
     }
 
     pub fn with(settings: Settings) -> Self {
-        Self::over(settings, Arc::new(Yardmaster::new(1)), Arc::new(MemoryHost::default()))
+        Self::over(settings, Arc::new(yard(1)), Arc::new(MemoryHost::default()))
     }
 
-    pub fn over(settings: Settings, yard: Arc<Yardmaster>, host: Arc<MemoryHost>) -> Self {
+    pub fn over(settings: Settings, yard: Arc<BareYard>, host: Arc<MemoryHost>) -> Self {
         let clock = Arc::clone(&yard);
         let events = Events::with_clock(move || clock.now());
         let service = Eliza::new(Arc::clone(&yard), Arc::clone(&host), events.clone(), settings);
@@ -93,9 +107,14 @@ impl Bench {
     pub fn model(&self, backend: &str, adapter: Option<&str>) -> String {
         self.build();
         self.start(&json!({ "backend": backend }));
-        let model = self.yard.complete();
+        let model = self.complete();
         self.host.know(model, trainyard_eliza::Backend::of(backend).unwrap(), adapter);
         model.to_string()
+    }
+
+    /// What runs hands a model over.
+    pub fn complete(&self) -> ModelId {
+        self.yard.complete(Trained::artifact(Reference::new("memory:")))
     }
 
     /// The kinds of the events so far.

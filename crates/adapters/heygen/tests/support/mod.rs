@@ -7,7 +7,6 @@
     reason = "each test includes this, and uses its own part of it"
 )]
 
-mod handle;
 mod host;
 pub mod net;
 pub mod schema;
@@ -15,12 +14,15 @@ pub mod schema;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use trainyard_core::{
+    Advice, Command, Failure, QueueSettings, Reason, Reference, Resources, Run, RunEnd, Timestamp, Trained,
+};
 use trainyard_heygen::{AssetId, GroupId, HeyGen, LookId, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_testkit::bare_yard::{BareYard, in_process};
 use uuid::Uuid;
 
-pub use handle::Yardmaster;
 pub use host::{ASSETS_MAX, GROUPS_MAX, LOOKS_MAX, MemoryHost};
 
 pub const KEY: &str = "the key that clients send along";
@@ -33,11 +35,14 @@ pub const NOBODY: &str = "0123456789abcdef0123456789abcdef";
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\nand so on";
 pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0and so on";
 
-pub type Adapter = HeyGen<Yardmaster, MemoryHost>;
+pub type Adapter = HeyGen<BareYard, MemoryHost>;
+
+/// 2026-02-02T02:40:00.123Z.
+const START: Timestamp = Timestamp::from_millis(1_770_000_000_123);
 
 pub struct Bench {
     pub service: Adapter,
-    pub yard: Arc<Yardmaster>,
+    pub yard: Arc<BareYard>,
     pub host: Arc<MemoryHost>,
 }
 
@@ -46,16 +51,23 @@ pub fn settings() -> Settings {
     settings.with_link_key(Secret::new(LINK_KEY).unwrap()).with_public_url(URL.parse().unwrap())
 }
 
+/// With room for one training at once.
+fn yard() -> BareYard {
+    let yard = BareYard::new(START, in_process(&["portrait"], Resources::slots(8))).without_rules();
+    yard.configure_queue("heygen", QueueSettings { running_max: Some(1), ..QueueSettings::default() });
+    yard
+}
+
 impl Bench {
     pub fn new() -> Self {
         Self::with(settings())
     }
 
     pub fn with(settings: Settings) -> Self {
-        Self::over(settings, Arc::new(Yardmaster::new(1)), Arc::new(MemoryHost::default()))
+        Self::over(settings, Arc::new(yard()), Arc::new(MemoryHost::default()))
     }
 
-    pub fn over(settings: Settings, yard: Arc<Yardmaster>, host: Arc<MemoryHost>) -> Self {
+    pub fn over(settings: Settings, yard: Arc<BareYard>, host: Arc<MemoryHost>) -> Self {
         let service = HeyGen::new(Arc::clone(&yard), Arc::clone(&host), settings);
         Self { service, yard, host }
     }
@@ -117,6 +129,33 @@ impl Bench {
 
     pub fn train(&self, group: GroupId) -> Told {
         self.post("/v2/photo_avatar/train", &json!({ "group_id": group.to_string() }))
+    }
+
+    /// The newest job's run, if it runs.
+    pub fn run(&self) -> Option<Run> {
+        let job = self.yard.newest();
+        Some(Run { job: job.id, lease: job.running()?.lease })
+    }
+
+    fn end(&self, end: RunEnd) {
+        let run = self.run().expect("it runs");
+        self.yard.command(&Command::Finish { run, end }).unwrap();
+    }
+
+    /// The newest job's trainer hands a model over.
+    pub fn complete(&self) {
+        let trained = Trained::artifact(Reference::new("memory:"));
+        self.end(RunEnd::Completed { trained, model: self.yard.model_id(), last: None });
+    }
+
+    /// The newest job's trainer gives up.
+    pub fn fail(&self, reason: &str) {
+        self.end(RunEnd::Failed(Failure { reason: Reason::new(reason), advice: Advice::GiveUp }));
+    }
+
+    /// The newest job's trainer breaks, and may be tried again.
+    pub fn stumble(&self) {
+        self.end(RunEnd::Failed(Failure { reason: Reason::new("a glitch"), advice: Advice::Retry }));
     }
 
     /// Where the training of a group stands.

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test includes this, and uses its own part of it")]
 
-mod handle;
 mod host;
 pub mod net;
 
@@ -11,13 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trainyard_core::JobId;
+use trainyard_core::port::HandleError;
+use trainyard_core::{
+    Advice, Answer, Command, Failure, JobId, Metric, QueueSettings, Reason, Reference, Resource, Resources,
+    Run, RunEnd, Score, Timestamp, Trained,
+};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request, Response, Service, block_on};
-use trainyard_mathfi::{DatasetId, DatasetState, Limits, MathFi, Settings};
+use trainyard_mathfi::{
+    DatasetId, DatasetState, Limits, MathFi, PERFORMANCE, Settings, TEST_PERFORMANCE, TRAINING_PERFORMANCE,
+};
+use trainyard_testkit::bare_yard::{BareYard, in_process};
 use uuid::Uuid;
 
-pub use handle::Yardmaster;
 pub use host::{MemoryHost, READY};
 
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -25,11 +30,14 @@ pub const URL: &str = "https://train.example.com";
 /// What a training may have.
 pub const MEMORY_MIB: u64 = 1_000;
 
-pub type Adapter = MathFi<Yardmaster, MemoryHost>;
+pub type Adapter = MathFi<BareYard, MemoryHost>;
+
+/// 2025-10-24T08:35:36Z.
+const START: Timestamp = Timestamp::from_millis(1_761_294_936_000);
 
 pub struct Bench {
     pub service: Adapter,
-    pub yard: Arc<Yardmaster>,
+    pub yard: Arc<BareYard>,
     pub host: Arc<MemoryHost>,
     /// Of `ann`, who has logged in.
     pub token: String,
@@ -45,6 +53,17 @@ pub fn patient() -> Settings {
     settings().with_limits(Limits { token_life, ..Limits::default() })
 }
 
+/// With room for so many contests at once.
+pub fn yard(running_max: u32) -> BareYard {
+    let capacity = Resources::slots(8).with(Resource::new("memory_mib").unwrap(), MEMORY_MIB);
+    let yard = BareYard::new(START, in_process(&["tabular", "other"], capacity)).without_rules();
+    yard.configure_queue(
+        "mathfi",
+        QueueSettings { running_max: Some(running_max), ..QueueSettings::default() },
+    );
+    yard
+}
+
 impl Bench {
     /// With tokens that outlive every test; the rest is as by default.
     pub fn new() -> Self {
@@ -52,10 +71,10 @@ impl Bench {
     }
 
     pub fn with(settings: Settings) -> Self {
-        Self::over(settings, Arc::new(Yardmaster::new(2)), Arc::new(MemoryHost::with_users(&["ann", "bob"])))
+        Self::over(settings, Arc::new(yard(2)), Arc::new(MemoryHost::with_users(&["ann", "bob"])))
     }
 
-    pub fn over(settings: Settings, yard: Arc<Yardmaster>, host: Arc<MemoryHost>) -> Self {
+    pub fn over(settings: Settings, yard: Arc<BareYard>, host: Arc<MemoryHost>) -> Self {
         let service = MathFi::new(Arc::clone(&yard), Arc::clone(&host), settings);
         let mut bench = Self { service, yard, host, token: String::new() };
         bench.token = bench.log_in("ann");
@@ -126,10 +145,42 @@ impl Bench {
         self.ask(Method::PATCH, &format!("/api/v1/training/{job}/cancel"), "")
     }
 
+    /// The run of the algorithm at this place, if it runs.
+    pub fn run(&self, job: JobId, place: usize) -> Option<Run> {
+        self.yard.look(|yard| {
+            let lease = yard.job(job)?.contest()?.candidates.get(place)?.lease()?;
+            Some(Run { job, lease })
+        })
+    }
+
+    /// The algorithm at this place has measured something; at the target it finishes with it.
+    pub fn measure(&self, job: JobId, place: usize, value: f64) -> Result<Answer, HandleError> {
+        let run = self.run(job, place).expect("it runs");
+        let target = self.yard.look(|yard| yard.job(job).unwrap().contest().unwrap().target);
+        let value = Score::new(value).unwrap();
+        if value < target {
+            return self.yard.command(&Command::Report { run, step: 1, performance: Some(value) });
+        }
+        let metric = |name| Metric::new(name).unwrap();
+        let trained = Trained::artifact(Reference::new("memory:"))
+            .with_metric(metric(PERFORMANCE), value)
+            .with_metric(metric(TRAINING_PERFORMANCE), Score::new(0.987_654).unwrap())
+            .with_metric(metric(TEST_PERFORMANCE), Score::new(0.876_543).unwrap());
+        let end = RunEnd::Completed { trained, model: self.yard.model_id(), last: Some((1, value)) };
+        self.yard.command(&Command::Finish { run, end })
+    }
+
+    /// The algorithm at this place breaks.
+    pub fn fail(&self, job: JobId, place: usize) {
+        let run = self.run(job, place).expect("it runs");
+        let failure = Failure { reason: Reason::new("a secret cause"), advice: Advice::GiveUp };
+        self.yard.command(&Command::Finish { run, end: RunEnd::Failed(failure) }).unwrap();
+    }
+
     /// A model of ann's, and the job that made it.
     pub fn model(&self) -> (Uuid, JobId) {
         let job = self.train(self.ready("with a model"), 0.5);
-        self.yard.measure(job, 3, 0.9).unwrap();
+        self.measure(job, 3, 0.9).unwrap();
         (self.read(job)["modelKey"].as_str().unwrap().parse().unwrap(), job)
     }
 }
