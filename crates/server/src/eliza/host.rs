@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trainyard_core::{Job, JobId, Model, ModelId, Timestamp};
 use trainyard_eliza::{
     AutoConfig, Backend, Benchmark, Build, Dataset, DatasetId, Host, HostError, Import, Imported, Ingested,
-    ModelNotes, Page, Refused, RunNotes, Runtime, Shelf, Task, Trajectory,
+    ModelNotes, Page, Refused, RunNotes, Runtime, Shelf, Task, TrainParameters, Trajectory,
 };
 use trainyard_runtime::Trainyard;
 use trainyard_trainkit::told;
@@ -52,6 +52,7 @@ impl Host for AgentHost {
     }
 
     fn ingest(&self, json: &[u8], at: Timestamp) -> Result<Ingested, Refused> {
+        let _at_work = self.archive.at_work.read();
         self.archive.ingest(json, at)
     }
 
@@ -68,6 +69,7 @@ impl Host for AgentHost {
     }
 
     fn build_dataset(&self, build: Build) -> Result<Dataset, Refused> {
+        let _at_work = self.archive.at_work.read();
         let is_needed = |id: &DatasetId| {
             let subject = id.subject();
             let needs = |job: &Job| job.outcome().is_none() && job.subject == subject;
@@ -91,16 +93,19 @@ impl Host for AgentHost {
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {
         let Archive { catalog, .. } = &*self.archive;
         let run = catalog.run(model.job).map_err(HostError::new)?.unwrap_or_default();
+        // When the catalogue was lost the yard still knows, as long as it knows the job.
+        let job = if run.backend.is_none() { self.yard.job(model.job) } else { None };
+        let asked = job.and_then(|job| TrainParameters::from_bytes(job.parameters.as_bytes()).ok());
         let version = catalog.version(model.job).map_err(HostError::new)?;
         let record = catalog.model(model.id).map_err(HostError::new)?;
-        let backend = run.backend.unwrap_or(Backend::Native);
+        let backend = run.backend.or(asked.as_ref().map(|asked| asked.backend)).unwrap_or(Backend::Native);
         let path = self.path(model);
         Ok(ModelNotes {
             name: name(model.id, version),
             adapter: adapter(backend, path.as_ref()),
             path,
             backend,
-            source_model: run.model,
+            source_model: run.model.or(asked.and_then(|asked| asked.model)),
             imported: record.imported,
             provider_model: record.provider_model,
             benchmark: record.benchmark,
@@ -108,6 +113,7 @@ impl Host for AgentHost {
     }
 
     fn import(&self, model: &Model, import: &Import) -> Result<Imported, Refused> {
+        let _at_work = self.archive.at_work.read();
         let ModelNotes { adapter, source_model, .. } = self.model(model)?;
         let adapter = adapter.ok_or(Refused::NoAdapter)?;
         let base = import.base.clone().or(source_model);
@@ -124,13 +130,15 @@ impl Host for AgentHost {
     }
 
     fn benchmark(&self, model: &Model) -> Result<Benchmark, Refused> {
+        let _at_work = self.archive.at_work.read();
         let ModelNotes { name, backend, source_model, path, adapter, .. } = self.model(model)?;
         let Some(measure) = &self.archive.benchmark else {
             return Err(Refused::Unfit("No benchmark is configured".to_owned()));
         };
         let path = path.ok_or(Refused::NoAdapter)?;
         let model_to_measure = ElizaModel { id: model.id, name, backend, source_model, path, adapter };
-        let ElizaFigures { is_passed, scores, output } = measure.0.measure(&model_to_measure)?;
+        let ElizaFigures { is_passed, scores, output } =
+            measure.0.measure(&model_to_measure, &|| self.yard.stopped().is_none())?;
         let benchmark = Benchmark { is_passed, scores, output, at: self.yard.now() };
         self.archive.catalog.note_benchmark(model.id, &benchmark).map_err(HostError::new)?;
         Ok(benchmark)

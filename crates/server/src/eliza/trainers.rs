@@ -19,7 +19,7 @@ use super::runs::Watcher;
 pub(super) fn register(
     builder: Builder,
     lessons: &ElizaLessons,
-    processes: &Processes,
+    processes: Option<&Processes>,
     config: &ElizaConfig,
 ) -> Builder {
     let kind = |settings: &Settings, backend: Backend| settings.class(backend).kind.clone();
@@ -33,8 +33,10 @@ pub(super) fn register(
         builder.trainer(kind(&config.settings, backend), refuse)
     });
     let builder = config.commands.iter().fold(builder, |builder, (backend, command)| {
+        let kind = kind(&config.settings, *backend);
+        let Some(processes) = processes else { return builder.trainer(kind, refuse) };
         let trainer = process_trainer(lessons.clone(), processes, command.clone());
-        trainer.register(builder, kind(&config.settings, *backend))
+        trainer.with_at_shutdown(config.at_shutdown).register(builder, kind)
     });
     config.trainers.iter().fold(builder, |builder, (backend, MakeLearner(make))| {
         let (trainer, lessons) = (make(lessons.clone()), lessons.clone());
@@ -46,6 +48,10 @@ pub(super) fn register(
         };
         builder.trainer(kind(&config.settings, *backend), train)
     })
+}
+
+fn refuse(_: &mut Context, _: &JobToTrain) -> Result<Trained, TrainError> {
+    Err(TrainError::failed("programs cannot be run on this system"))
 }
 
 fn process_trainer(lessons: ElizaLessons, processes: &Processes, command: ElizaCommand) -> ProcessTrainer {
