@@ -11,6 +11,7 @@ use trainyard_cyborgdb::Settings;
 use trainyard_eliza::{Backend, Runtime};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
+use trainyard_process::AtShutdown;
 use trainyard_prompt::{Endpoint, Optimizer};
 use trainyard_runtime::{Alarm, Clock, SystemClock, Trainer};
 
@@ -251,6 +252,11 @@ impl ServiceConfig {
         &self.eliza
     }
 
+    #[cfg(test)]
+    pub(crate) fn eliza_config_mut(&mut self) -> &mut ElizaConfig {
+        &mut self.eliza
+    }
+
     /// Whether a token has to be made for elizaOS's wire: others can reach it, and nobody has said which.
     pub(crate) fn needs_eliza_token(&self) -> bool {
         let is_asked = self.eliza.settings.token().is_some();
@@ -476,8 +482,8 @@ impl ServiceConfig {
 impl ServiceConfig {
     /// How elizaOS's wire behaves. Without a token nobody is asked for one on a loopback address; on another one a
     /// random one is made for the data folder, see [`Opened::eliza_token`](crate::Opened::eliza_token), unless
-    /// [`OpenAccess::Anywhere`] says otherwise. Where there is a [public URL](ServiceConfig::with_public_url), its host is
-    /// the one that is known, whatever the settings say.
+    /// [`OpenAccess::Anywhere`] says otherwise. The host of a [public URL](ServiceConfig::with_public_url) is
+    /// known beside those that the settings name.
     #[must_use]
     pub fn with_eliza(mut self, settings: trainyard_eliza::Settings) -> Self {
         self.eliza.settings = settings;
@@ -498,7 +504,8 @@ impl ServiceConfig {
         self
     }
 
-    /// Trains for a backend with a program. Default: `mlx` with [`ElizaCommand::mlx_lora`], and nothing else.
+    /// Trains for a backend with a program. Default: `mlx` with [`ElizaCommand::mlx_lora`], and nothing else. Where
+    /// [`trainyard_process`] cannot run programs, which is everywhere but on Linux, such backends are not offered.
     #[must_use]
     pub fn with_eliza_command(mut self, backend: Backend, command: ElizaCommand) -> Self {
         self.eliza.trainers.remove(&backend);
@@ -541,6 +548,14 @@ impl ServiceConfig {
     #[must_use]
     pub fn with_eliza_base(mut self, folder: impl Into<PathBuf>) -> Self {
         self.eliza.base = Some(folder.into());
+        self
+    }
+
+    /// What becomes of programs that train when the service is shut down. Default: they go on, and the next one finds
+    /// them again.
+    #[must_use]
+    pub fn with_eliza_at_shutdown(mut self, at_shutdown: AtShutdown) -> Self {
+        self.eliza.at_shutdown = at_shutdown;
         self
     }
 
@@ -608,6 +623,12 @@ impl ServiceConfig {
     #[must_use]
     pub fn eliza_running_max(&self) -> u32 {
         self.eliza.running_max
+    }
+
+    /// What becomes of programs that train when the service is shut down.
+    #[must_use]
+    pub fn eliza_at_shutdown(&self) -> AtShutdown {
+        self.eliza.at_shutdown
     }
 
     /// The program that trains for a backend, if one does.

@@ -13,7 +13,6 @@ use trainyard_cyborgdb::Resynced;
 use trainyard_eliza::Backend;
 use trainyard_http::{Mounts, RunningServer, Server, ServerConfig};
 use trainyard_journal::MemoryJournal;
-use trainyard_process::Processes;
 use trainyard_runtime::{Builder, Clock, ShutdownReport, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
@@ -109,8 +108,7 @@ impl Service {
             .trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
         let builder = mathfi::trainers(builder, &books, config.mathfi_config());
         let builder = heygen::trainers(builder, &album, config.heygen_config());
-        let (builder, processes) =
-            eliza::trainers(builder, &archive, &data.join("eliza"), config.eliza_config())?;
+        let builder = eliza::trainers(builder, &archive, config.eliza_config())?;
         let builder = capacity(builder, &config);
         let (builder, journal) = match config.journal() {
             JournalChoice::Sqlite => {
@@ -136,15 +134,15 @@ impl Service {
         }
 
         let house = House { yard, shelf, books, album, archive };
-        let Serves { server, helpers, indexes, resumed, looks_resumed, orphans } =
-            match house.serve(&config, &processes) {
-                Ok(serves) => serves,
-                Err(error) => {
-                    // So that the folder can be opened again when this returns.
-                    house.stop(Duration::ZERO);
-                    return Err(error);
-                }
-            };
+        let Serves { server, helpers, indexes, resumed, looks_resumed, orphans } = match house.serve(&config)
+        {
+            Ok(serves) => serves,
+            Err(error) => {
+                // So that the folder can be opened again when this returns.
+                house.stop(Duration::ZERO);
+                return Err(error);
+            }
+        };
         let local_addr = server.local_addr();
         let service = Self {
             url: config.url_at(local_addr),
@@ -195,6 +193,7 @@ impl Service {
         });
         // They end with the yard; a panic in one was told on standard error.
         helpers.into_iter().for_each(|helper| drop(helper.join()));
+        house.archive.rest();
         drop(house);
         drop(lock);
         closed
@@ -287,15 +286,14 @@ impl Drop for Door {
 
 impl House {
     /// Makes the yard agree with what there is, and lets callers in.
-    fn serve(&self, config: &ServiceConfig, processes: &Processes) -> Result<Serves, OpenError> {
+    fn serve(&self, config: &ServiceConfig) -> Result<Serves, OpenError> {
         let Self { yard, shelf, books, album, archive } = self;
         let (indexes_mount, adopting, indexes) = cyborgdb::serve(shelf, yard, config.cyborgdb())?;
         let contests: mathfi::Serving =
             mathfi::serve(books, yard, config.mathfi_config(), config.public_url())?;
         let portraits: heygen::Serving =
             heygen::serve(album, yard, config.heygen_config(), config.public_url())?;
-        let agents: eliza::Serving =
-            eliza::serve(archive, yard, config.eliza_config(), config.public_url(), processes)?;
+        let agents: eliza::Serving = eliza::serve(archive, yard, config.eliza_config(), config.public_url())?;
         let mounts = contests.mounts.into_iter().chain(portraits.mounts).chain(agents.mounts);
         let mut mounts = mounts.chain([indexes_mount]);
         let mounts = mounts.try_fold(Mounts::new(), Mounts::with);

@@ -5,13 +5,15 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::eliza::{Agent, FakeOllama, Program, config, text, trajectory};
-use support::{until, until_told};
+use support::{LONG, until, until_told};
 use trainyard_eliza::{Absence, Backend, Runtime, Settings};
 use trainyard_http::secret::Secret;
+use trainyard_process::AtShutdown;
 use trainyard_server::{ElizaCommand, Presence, Service, ServiceConfig, ValidateCommand};
 
 const SECONDS: Duration = Duration::from_secs(10);
@@ -136,6 +138,115 @@ fn a_training_goes_on_over_a_shutdown() {
     let began = logs.as_array().unwrap().iter().filter(|line| line.as_str().unwrap().starts_with("Starting"));
     assert_eq!(began.count(), 1, "{logs}");
     service.shutdown(SECONDS);
+}
+
+#[test]
+fn a_training_that_is_stopped_at_shutdown_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path());
+    let config = || config(folder.path(), &program).with_eliza_at_shutdown(AtShutdown::Stop);
+    let (service, agent) = open(config());
+    agent.send(&completed(3));
+    program.wait_at(1);
+    let job = agent.start(&json!({ "backend": "cuda", "iterations": 2 }));
+    until("it is at the gate", || is_at_gate(&agent, &job));
+    let closed = service.shutdown(LONG);
+    let left = closed.yard.expect("the yard was shut down");
+    assert_eq!((left.attempts_left, left.attempts_interrupted), (0, 1), "{closed}");
+    fs::remove_file(program.folder.join("waits-at")).unwrap();
+    let (service, agent) = open(config());
+    until_told(service.yard(), "it is trained", || agent.is(&job, "completed"));
+    let logs = agent.job(&job)["logs"].clone();
+    let began = logs.as_array().unwrap().iter().filter(|line| line.as_str().unwrap().starts_with("Starting"));
+    assert_eq!(began.count(), 2, "{logs}");
+    service.shutdown(LONG);
+}
+
+#[test]
+fn a_benchmark_does_not_outlive_its_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path());
+    let at_work = folder.path().join("at-work");
+    let script = r#"echo $$ > "$0.new" && mv "$0.new" "$0" && exec sleep 1000"#;
+    let benchmark = ValidateCommand::new("sh", ["-c", script, at_work.to_str().unwrap()]);
+    let settings = Settings::new().with_patience(Duration::ZERO);
+    let config = config(folder.path(), &program).with_eliza(settings).with_eliza_benchmark(benchmark);
+    let (service, agent) = open(config);
+    agent.send(&completed(3));
+    let job = agent.start(&json!({ "backend": "cuda", "iterations": 1 }));
+    until_told(service.yard(), "it is trained", || agent.is(&job, "completed"));
+    let model = text(&agent.job(&job)["modelId"]);
+    assert_eq!(agent.post(&format!("models/{model}/benchmark"), b"").0, 202);
+    until("it is at work", || at_work.exists());
+    service.shutdown(LONG);
+    let number = fs::read_to_string(&at_work).unwrap();
+    let is_there = Command::new("kill").args(["-0", number.trim()]).output().unwrap().status.success();
+    assert!(!is_there, "it is killed, and waited for");
+}
+
+#[test]
+fn the_yard_knows_what_trained_a_model_when_the_catalogue_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path());
+    let (service, agent) = open(config(folder.path(), &program));
+    agent.send(&completed(3));
+    let dataset = agent.build();
+    let job = agent.start(&json!({ "backend": "cuda", "iterations": 1, "model": "small" }));
+    until_told(service.yard(), "it is trained", || agent.is(&job, "completed"));
+    let [before] = &agent.list("models")[..] else { panic!("one model") };
+    service.shutdown(LONG);
+    for ending in ["", "-wal", "-shm"] {
+        drop(fs::remove_file(folder.path().join(format!("eliza/catalog.sqlite{ending}"))));
+    }
+    let (service, agent) = open(config(folder.path(), &program));
+    let [after] = &agent.list("models")[..] else { panic!("one model") };
+    for what in ["id", "backend", "sourceModel", "adapterPath", "datasetId"] {
+        assert_eq!(after[what], before[what], "{what}");
+    }
+    assert_eq!(agent.list("datasets"), [dataset], "a whole folder is listed again");
+    service.shutdown(LONG);
+    // The other way round: what is known of jobs is gone, and what was built is not.
+    for ending in ["", "-wal", "-shm"] {
+        drop(fs::remove_file(folder.path().join(format!("yard.sqlite{ending}"))));
+    }
+    let (service, agent) = open(config(folder.path(), &program));
+    assert_eq!((agent.list("jobs").len(), agent.list("models").len()), (0, 0));
+    let again = agent.start(&json!({ "backend": "cuda", "iterations": 1 }));
+    until_told(service.yard(), "another one is trained", || agent.is(&again, "completed"));
+    service.shutdown(LONG);
+}
+
+#[test]
+fn a_model_whose_folder_is_gone_is_shown_and_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path());
+    let config =
+        || config(folder.path(), &program).with_eliza_benchmark(ValidateCommand::new("test", ["-d"]));
+    let (service, agent) = open(config());
+    agent.send(&completed(3));
+    let job = agent.start(&json!({ "backend": "cuda", "iterations": 1 }));
+    until_told(service.yard(), "it is trained", || agent.is(&job, "completed"));
+    let [model] = &agent.list("models")[..] else { panic!("one model") };
+    let id = text(&model["id"]);
+    agent.done(&format!("models/{id}/activate"), &json!({ "providerModel": "mine" }));
+    let measured =
+        |agent: &Agent| agent.done(&format!("models/{id}/benchmark"), &json!({}))["status"].clone();
+    assert_eq!(measured(&agent), "passed");
+    fs::remove_dir_all(text(&model["modelPath"])).unwrap();
+    let check = |agent: &Agent| {
+        let [model] = &agent.list("models")[..] else { panic!("one model") };
+        assert_eq!((&model["active"], &model["providerModel"]), (&json!(true), &json!("mine")));
+        let ollama = FakeOllama::start();
+        let import = json!({ "ollamaUrl": ollama.url }).to_string();
+        let (status, refused) = agent.post(&format!("models/{id}/import-ollama"), import.as_bytes());
+        assert_eq!((status, ollama.asked().len()), (400, 0), "{refused}");
+        assert_eq!(measured(agent), "failed");
+    };
+    check(&agent);
+    service.shutdown(LONG);
+    let (service, agent) = open(config());
+    check(&agent);
+    service.shutdown(LONG);
 }
 
 #[test]

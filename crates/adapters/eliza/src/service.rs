@@ -40,6 +40,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) ingests: Seats,
     /// Whose trajectories are taken in: the others wait without a thread.
     pub(crate) ingesting: Seats,
+    /// Whose dataset is built: in the same way.
+    pub(crate) building: Seats,
     turns: Mutex<()>,
     builds: Mutex<()>,
     pub(crate) host: Arc<S>,
@@ -69,6 +71,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 streams: StreamSeats::new(&settings),
                 ingests: Seats::new(settings.limits().ingests),
                 ingesting: Seats::new(1),
+                building: Seats::new(1),
                 turns: Mutex::default(),
                 builds: Mutex::default(),
                 settings,

@@ -125,6 +125,13 @@ impl Settings {
         self
     }
 
+    /// One more of them.
+    #[must_use]
+    pub fn with_host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.insert(host.into().to_ascii_lowercase());
+        self
+    }
+
     /// What the jobs of a backend have in common: kind, queue, limits, retries, registry, promotion, what they need of
     /// a node. Default: kind `eliza/<backend>` in queue `eliza`, no limits, no retries, registry `eliza`, and somebody
     /// activates a model. Trainings that nobody asked for use it too, but for the registry, which is their task's own,
@@ -355,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_or_a_name_that_was_told() {
-        let settings = Settings::new().with_hosts(["Trainyard", "train.example.com"]);
+        let settings = Settings::new().with_hosts(["Trainyard"]).with_host("Train.example.com");
         for host in [
             "localhost",
             "localhost:31337",

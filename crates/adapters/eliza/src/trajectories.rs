@@ -65,8 +65,12 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
             })
             .await?;
         told.log().await;
-        let trajectories: Vec<_> = ingested.rows.into_iter().map(map::trajectory_row).collect();
-        Ok(created(&TakenIn { count: trajectories.len(), trajectories }))
+        // It may be as long as what came in.
+        self.work(move |_| {
+            let trajectories: Vec<_> = ingested.rows.into_iter().map(map::trajectory_row).collect();
+            Ok(created(&TakenIn { count: trajectories.len(), trajectories }))
+        })
+        .await
     }
 
     pub(crate) async fn list_datasets(&self) -> Result<Response, Fault> {
@@ -79,7 +83,12 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
 
     pub(crate) async fn build_dataset(&self, request: Request) -> Result<Response, Fault> {
         let wanted = NewDataset::of(&self.members(request).await?)?;
-        self.work(move |edge| Ok(created(&One::Dataset(map::dataset(edge.build(wanted)?))))).await
+        let turn = self.edge.building.take().await;
+        self.work(move |edge| {
+            let _held = turn;
+            Ok(created(&One::Dataset(map::dataset(edge.build(wanted)?))))
+        })
+        .await
     }
 }
 

@@ -438,6 +438,29 @@ fn so_many_bring_trajectories_at_once() {
     assert_eq!(bench.host.gate.visits(), 3);
 }
 
+/// A build may take long: many at once must not take the threads that others need.
+#[test]
+fn one_dataset_is_built_at_a_time() {
+    let bench = Arc::new(Bench::new());
+    bench.host.site.hold(true);
+    let first = std::thread::spawn({
+        let bench = Arc::clone(&bench);
+        move || bench.post("/datasets/build", &json!({})).status
+    });
+    bench.host.site.wait_for(1);
+    block_on(async {
+        let request = Request::new(Method::POST, "/api/training/datasets/build").with_body("{}");
+        let mut second = std::pin::pin!(async { bench.service.call(request).await });
+        let waits = trainyard_http::timeout(Duration::ZERO, second.as_mut()).await;
+        assert!(waits.is_none(), "it has no turn yet");
+        assert_eq!(bench.host.site.visits(), 1);
+        bench.host.site.hold(false);
+        assert_eq!(Told::of(second.await).await.status, 201);
+    });
+    assert_eq!(first.join().unwrap(), 201);
+    assert_eq!(bench.host.builds().len(), 2);
+}
+
 #[test]
 fn names_of_both_generations_change_the_configuration() {
     let bench = Bench::new();

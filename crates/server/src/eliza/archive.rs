@@ -6,12 +6,14 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 use trainyard_core::{JobId, ModelId, Timestamp};
 use trainyard_eliza::{Events, HostError, Ingested, Refused, Runtime, Trajectory};
 use trainyard_http::secret::Secret;
+use trainyard_process::Processes;
 use trainyard_runtime::Trainyard;
 use trainyard_trajectories::{Limits, PrivacyFilter, ReadError, Trajectories};
 
@@ -45,6 +47,8 @@ pub(crate) struct Archive {
     pub(crate) events: Events,
     pub(super) datasets: Datasets,
     pub(super) probes: Probes,
+    /// What is at work outside of this process; `None` where programs cannot be run.
+    pub(crate) processes: Option<Processes>,
     pub(super) runtime: Runtime,
     pub(super) built_in: BuiltIn,
     pub(super) benchmark: Option<Measure>,
@@ -57,6 +61,8 @@ pub(crate) struct Archive {
     bounds: Bounds,
     /// Held while trajectories come in, so that what the disk has is not promised twice.
     coming_in: Mutex<()>,
+    /// Read by whoever does for a caller what the listener does not wait for.
+    pub(super) at_work: RwLock<()>,
 }
 
 /// Why the archive cannot be opened.
@@ -73,7 +79,7 @@ pub(crate) enum ArchiveError {
 /// Where the token is that was made here, below the folder of the archive.
 pub(crate) const MADE_TOKEN: &str = "api.token";
 /// Where it is noted what is at work outside of this process, below the folder of the archive.
-pub(super) const PROCESSES: &str = "processes";
+const PROCESSES: &str = "processes";
 
 impl Archive {
     /// Opens the catalogue, clears away what a crash has left, and takes in the files that are named, each once. Says
@@ -97,6 +103,10 @@ impl Archive {
         let events = Events::new();
         let logs = folder.join("logs");
         let runs = Runs::open(Arc::clone(&catalog), events.clone(), logs.clone()).map_err(failed(logs))?;
+        let processes = folder.join(PROCESSES);
+        let processes = unless_unsupported((config.open_processes)(&processes)).map_err(failed(processes))?;
+        let mut presences = config.presences();
+        presences.retain(|backend, _| processes.is_some() || !config.commands.contains_key(backend));
         let (mut made_token, mut untold) = (None, None);
         if needs_token {
             let path = folder.join(MADE_TOKEN);
@@ -113,7 +123,8 @@ impl Archive {
             runs: Arc::new(runs),
             events,
             datasets,
-            probes: Probes::open(config.presences()),
+            probes: Probes::open(presences),
+            processes,
             runtime: config.runtime,
             built_in: BuiltIn::of(config, folder, memory_mib),
             benchmark: config.benchmark.clone(),
@@ -124,6 +135,7 @@ impl Archive {
             limits: config.limits,
             bounds: config.bounds,
             coming_in: Mutex::default(),
+            at_work: RwLock::default(),
         };
         for path in &config.files {
             let failed = |source| ArchiveError::File { path: path.clone(), source };
@@ -151,14 +163,24 @@ impl Archive {
 
     /// Forgets what belongs to jobs and models that the yard has forgotten, and looks again at what there is.
     pub(super) fn tend(&self, yard: &Trainyard) -> Result<(), RecordsError> {
-        self.probes.refresh();
+        self.probes.refresh(&|| yard.stopped().is_none());
+        // Listed before the yard is looked at: a job that comes meanwhile is not among them.
+        let (runs, noted) = (self.runs.noted()?, self.catalog.noted_models()?);
         let (jobs, models): (BTreeSet<JobId>, BTreeSet<ModelId>) = yard.read(|yard| {
             let models = || yard.registries().flat_map(|registry| yard.models(registry));
             let jobs = yard.jobs().map(|job| job.id).chain(models().map(|model| model.job));
             (jobs.collect(), models().map(|model| model.id).collect())
         });
-        self.runs.keep(&jobs)?;
-        self.catalog.keep_models(&models).map(drop)
+        self.runs.forget(&(&runs - &jobs))?;
+        self.catalog.forget_models(&(&noted - &models))
+    }
+
+    /// Waits a while until what was begun for callers has ended, once the yard has stopped: programs that measure are
+    /// killed then. An import that Ollama takes its time for is left behind, and can be asked for again.
+    pub(crate) fn rest(&self) {
+        if self.at_work.try_write_for(REST).is_none() {
+            tracing::warn!("a dataset, an import or a benchmark is cut off");
+        }
     }
 
     fn has_room_for(&self, new: &[NewTrajectory]) -> Result<(), NotKept> {
@@ -204,6 +226,17 @@ fn filter(salt: &Secret, config: &ElizaConfig) -> PrivacyFilter {
     config.settings.token().map(Secret::expose).into_iter().fold(filter, PrivacyFilter::with_secret)
 }
 
+/// Where programs could not be found again after a restart none are run, and all else is served.
+fn unless_unsupported(opened: io::Result<Processes>) -> io::Result<Option<Processes>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!(%error, "no agent is trained by a program here");
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
+}
+
 fn unread(error: ReadError) -> Refused {
     if let ReadError::Refused(refusal) = &error {
         return Refused::Unfit(refusal.to_string());
@@ -211,6 +244,8 @@ fn unread(error: ReadError) -> Refused {
     HostError::new(error).into()
 }
 
+/// How long a service that ends waits for what was begun for callers.
+const REST: Duration = Duration::from_secs(5);
 /// So many trajectories of a file are in memory at once.
 const AT_A_TIME: usize = 64;
 

@@ -1,10 +1,14 @@
 //! Programs that are run to be asked something: for a bounded time, with a bounded answer.
 
+use std::env;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use trainyard_process::Launch;
 
 /// What a program has said, and how it ended.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) enum End {
     Exited(Option<i32>),
     /// It had not when its time was over.
     TooLong,
+    /// It had not when nobody wanted it any more.
+    Unwanted,
 }
 
 impl End {
@@ -30,9 +36,23 @@ impl End {
     }
 }
 
-/// Runs a program without any input. After `time` it is killed, with all that it has started. Of its output the last
-/// `output_max` bytes are kept.
-pub(super) fn ask(command: &mut Command, time: Duration, output_max: usize) -> io::Result<Answer> {
+/// A program that sees no more of this process's environment than those that train do.
+pub(super) fn program(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let passed = Launch::PASSED.iter().filter_map(|name| Some((name, env::var_os(name)?)));
+    command.env_clear().envs(passed);
+    command
+}
+
+/// Runs a program without any input. After `time`, or when `goes_on` says no, it is killed, with all that it has started.
+/// Of its output the last `output_max` bytes are kept.
+pub(super) fn ask(
+    command: &mut Command,
+    time: Duration,
+    output_max: usize,
+    goes_on: &(dyn Fn() -> bool + Sync),
+) -> io::Result<Answer> {
+    let until = Instant::now() + time;
     let (reader, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     #[cfg(unix)]
@@ -42,24 +62,52 @@ pub(super) fn ask(command: &mut Command, time: Duration, output_max: usize) -> i
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = spawned?;
     let (tell, told) = mpsc::channel();
+    let number = child.id();
     thread::spawn(move || {
+        let output = tail(reader, output_max);
+        // Who closes both streams may go on for long.
+        wait(number);
         // Nobody may wait for it any more.
-        let _ = tell.send(tail(reader, output_max));
+        let _ = tell.send(output);
     });
-    // It has closed its streams when it has ended, unless it has left somebody behind who has not.
-    let output = told.recv_timeout(time);
-    let is_over = output.is_ok();
-    if !is_over {
+    let waited = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match told.recv_timeout(left.min(LOOK_EVERY)) {
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => break Err(End::TooLong),
+            Err(RecvTimeoutError::Timeout) if !goes_on() => break Err(End::Unwanted),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break Ok(String::new()),
+            Ok(output) => break Ok(output),
+        }
+    };
+    if waited.is_err() {
         kill(&mut child);
     }
     let status = child.wait()?;
-    let end = if is_over { End::Exited(status.code()) } else { End::TooLong };
-    let output = output.or_else(|_| told.recv_timeout(AFTER_KILL)).unwrap_or_default();
-    Ok(Answer { end, output })
+    Ok(match waited {
+        Ok(output) => Answer { end: End::Exited(status.code()), output },
+        Err(end) => Answer { end, output: told.recv_timeout(AFTER_KILL).unwrap_or_default() },
+    })
 }
+
+/// How often it is looked whether it is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Nobody is left to hold the pipe then, but it has to be read to its end.
 const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// Waits until a child has ended, and leaves it to whoever waits for it next.
+#[cfg(unix)]
+fn wait(number: u32) {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let Some(child) = i32::try_from(number).ok().and_then(Pid::from_raw) else { return };
+    // When it has been waited for meanwhile, that is an error, and as well.
+    let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while matches!(waitid(WaitId::Pid(child), how), Err(rustix::io::Errno::INTR)) {}
+}
+
+#[cfg(not(unix))]
+fn wait(_: u32) {}
 
 #[cfg(unix)]
 fn kill(child: &mut Child) {
@@ -105,6 +153,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(300);
 
+    fn wanted(command: &mut Command, time: Duration, output_max: usize) -> io::Result<Answer> {
+        ask(command, time, output_max, &|| true)
+    }
+
     fn sh(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -113,22 +165,41 @@ mod tests {
 
     #[test]
     fn a_program_answers_on_either_stream() {
-        let answer = ask(&mut sh("echo one; echo two >&2; exit 3"), LONG, 100).unwrap();
+        let answer = wanted(&mut sh("echo one; echo two >&2; exit 3"), LONG, 100).unwrap();
         assert_eq!((answer.output.as_str(), answer.end), ("one\ntwo\n", End::Exited(Some(3))));
-        assert!(ask(&mut sh("cat"), LONG, 100).unwrap().end.is_success(), "there is no input");
-        assert!(ask(&mut Command::new("no-such-program-anywhere"), LONG, 100).is_err());
+        assert!(wanted(&mut sh("cat"), LONG, 100).unwrap().end.is_success(), "there is no input");
+        assert!(wanted(&mut Command::new("no-such-program-anywhere"), LONG, 100).is_err());
     }
 
     #[test]
     fn of_a_long_answer_the_end_is_kept() {
-        let answer = ask(&mut sh("seq 1 100000; printf end"), LONG, 9).unwrap();
+        let answer = wanted(&mut sh("seq 1 100000; printf end"), LONG, 9).unwrap();
         assert_eq!(answer.output, "00000\nend");
     }
 
     #[test]
     fn one_that_takes_too_long_is_killed_with_its_children() {
-        let answer =
-            ask(&mut sh("echo begun; sleep 1000 & sleep 1000"), Duration::from_millis(500), 100).unwrap();
+        let time = Duration::from_millis(500);
+        let answer = wanted(&mut sh("echo begun; sleep 1000 & sleep 1000"), time, 100).unwrap();
         assert_eq!(answer.end, End::TooLong);
+        let answer = wanted(&mut sh("exec >/dev/null 2>&1; sleep 1000"), time, 100).unwrap();
+        assert_eq!(answer.end, End::TooLong, "though it has closed its streams");
+    }
+
+    #[test]
+    fn one_that_nobody_wants_any_more_is_killed() {
+        let answer = ask(&mut sh("echo begun; sleep 1000"), LONG, 100, &|| false).unwrap();
+        assert_eq!(answer.end, End::Unwanted);
+        let quick = ask(&mut sh("exit 4"), LONG, 100, &|| true).unwrap();
+        assert_eq!(quick.end, End::Exited(Some(4)));
+    }
+
+    #[test]
+    fn it_sees_no_secrets() {
+        let mut command = program("env");
+        let seen = wanted(&mut command, LONG, 10_000).unwrap().output;
+        let names = seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let strange: Vec<&str> = names.filter(|name| !Launch::PASSED.contains(name)).collect();
+        assert!(seen.contains("PATH=") && strange.is_empty(), "{strange:?}");
     }
 }

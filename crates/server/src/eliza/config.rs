@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use trainyard_eliza::{Backend, Runtime, Settings};
+use trainyard_process::{AtShutdown, Processes};
 use trainyard_prompt::{Endpoint, Gepa, Optimizer};
 use trainyard_runtime::Trainer;
 use trainyard_trajectories::Limits;
@@ -36,6 +38,9 @@ pub(crate) struct ElizaConfig {
     pub(crate) datasets_max: u64,
     /// What a model is based on in Ollama when nobody knows.
     pub(crate) base_model: String,
+    pub(crate) at_shutdown: AtShutdown,
+    /// Opens what is known of programs at work. Another one only in a test.
+    pub(crate) open_processes: fn(&Path) -> io::Result<Processes>,
 }
 
 /// Makes a trainer that knows what agents did.
@@ -67,6 +72,8 @@ impl ElizaConfig {
             bounds: Bounds { trajectories_max: 100_000, bytes_max: 20 << 30 },
             datasets_max: 1_000,
             base_model: "qwen2.5:7b-instruct".to_owned(),
+            at_shutdown: AtShutdown::default(),
+            open_processes: |folder| Processes::open(folder),
         }
     }
 

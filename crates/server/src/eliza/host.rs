@@ -52,6 +52,7 @@ impl Host for AgentHost {
     }
 
     fn ingest(&self, json: &[u8], at: Timestamp) -> Result<Ingested, Refused> {
+        let _at_work = self.archive.at_work.read();
         self.archive.ingest(json, at)
     }
 
@@ -68,6 +69,7 @@ impl Host for AgentHost {
     }
 
     fn build_dataset(&self, build: Build) -> Result<Dataset, Refused> {
+        let _at_work = self.archive.at_work.read();
         let is_needed = |id: &DatasetId| {
             let subject = id.subject();
             let needs = |job: &Job| job.outcome().is_none() && job.subject == subject;
@@ -95,16 +97,19 @@ impl Host for AgentHost {
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {
         let Archive { catalog, .. } = &*self.archive;
         let run = catalog.run(model.job).map_err(HostError::new)?.unwrap_or_default();
+        // When the catalogue was lost the yard still knows, as long as it knows the job.
+        let job = if run.backend.is_none() { self.yard.job(model.job) } else { None };
+        let asked = job.and_then(|job| TrainParameters::from_bytes(job.parameters.as_bytes()).ok());
         let version = catalog.version(model.job).map_err(HostError::new)?;
         let record = catalog.model(model.id).map_err(HostError::new)?;
-        let backend = run.backend.unwrap_or(Backend::Native);
+        let backend = run.backend.or(asked.as_ref().map(|asked| asked.backend)).unwrap_or(Backend::Native);
         let path = self.path(model);
         Ok(ModelNotes {
             name: name(model.id, version),
             adapter: adapter(backend, path.as_ref()),
             path,
             backend,
-            source_model: run.model,
+            source_model: run.model.or(asked.and_then(|asked| asked.model)),
             imported: record.imported,
             provider_model: record.provider_model,
             benchmark: record.benchmark,
@@ -112,6 +117,7 @@ impl Host for AgentHost {
     }
 
     fn import(&self, model: &Model, import: &Import) -> Result<Imported, Refused> {
+        let _at_work = self.archive.at_work.read();
         let ModelNotes { adapter, source_model, .. } = self.model(model)?;
         let adapter = adapter.ok_or(Refused::NoAdapter)?;
         let base = import.base.clone().or(source_model);
@@ -128,6 +134,7 @@ impl Host for AgentHost {
     }
 
     fn benchmark(&self, model: &Model) -> Result<Benchmark, Refused> {
+        let _at_work = self.archive.at_work.read();
         let ModelNotes { name, backend, source_model, path, adapter, .. } = self.model(model)?;
         let path = path.ok_or(Refused::NoAdapter)?;
         let to_measure = ElizaModel { id: model.id, name, backend, source_model, path, adapter };
@@ -138,7 +145,7 @@ impl Host for AgentHost {
                 let Some(measure) = &self.archive.benchmark else {
                     return Err(Refused::Unfit("No benchmark is configured".to_owned()));
                 };
-                measure.0.measure(&to_measure)?
+                measure.0.measure(&to_measure, &goes_on)?
             }
         };
         let ElizaFigures { is_passed, scores, output } = measured;

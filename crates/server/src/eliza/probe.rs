@@ -1,7 +1,6 @@
 //! Which backends this machine has, found out beforehand and now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -28,7 +27,7 @@ impl Probes {
     /// Looks for the first time.
     pub(super) fn open(known: BTreeMap<Backend, Presence>) -> Self {
         let probes = Self { known, found: Mutex::default() };
-        probes.refresh();
+        probes.refresh(&|| true);
         probes
     }
 
@@ -37,34 +36,35 @@ impl Probes {
         self.found.lock().backends.iter().copied().collect()
     }
 
-    /// Looks again, when the last look is long ago.
-    pub(super) fn refresh(&self) {
+    /// Looks again, when the last look is long ago, as long as `goes_on` says so.
+    pub(super) fn refresh(&self, goes_on: &(dyn Fn() -> bool + Sync)) {
         if self.found.lock().at.is_some_and(|at| at.elapsed() < EVERY) {
             return;
         }
         let is_there = |backend: &Backend, presence: &Presence| match presence {
             Presence::Assumed => true,
-            Presence::Probed => has(*backend),
+            Presence::Probed => has(*backend, goes_on),
         };
         let there = self.known.iter().filter(|(backend, presence)| is_there(backend, presence));
         let backends = there.map(|(backend, _)| *backend).collect();
-        *self.found.lock() = Found { backends, at: Some(Instant::now()) };
+        if goes_on() {
+            *self.found.lock() = Found { backends, at: Some(Instant::now()) };
+        }
     }
 }
 
-fn has(backend: Backend) -> bool {
+fn has(backend: Backend, goes_on: &(dyn Fn() -> bool + Sync)) -> bool {
+    // A program that is not there does not go well.
+    let goes_well = |program: &str, arguments: &[&str]| {
+        let mut command = bounded::program(program);
+        let answer = bounded::ask(command.args(arguments), TIME_MAX, OUTPUT_MAX, goes_on);
+        answer.is_ok_and(|answer| answer.end.is_success())
+    };
     match backend {
         Backend::Native | Backend::Cpu => true,
-        Backend::Mlx => {
-            cfg!(target_os = "macos") && goes_well(Command::new("python3").args(["-c", "import mlx_lm"]))
-        }
-        Backend::Cuda => goes_well(Command::new("nvidia-smi").arg("-L")),
+        Backend::Mlx => cfg!(target_os = "macos") && goes_well("python3", &["-c", "import mlx_lm"]),
+        Backend::Cuda => goes_well("nvidia-smi", &["-L"]),
     }
-}
-
-/// A program that is not there does not.
-fn goes_well(command: &mut Command) -> bool {
-    bounded::ask(command, TIME_MAX, OUTPUT_MAX).is_ok_and(|answer| answer.end.is_success())
 }
 
 const EVERY: Duration = Duration::from_secs(60);

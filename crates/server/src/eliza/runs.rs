@@ -1,6 +1,6 @@
 //! Runs as they go on: what is shown of them beside what the yard knows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use trainyard_trainkit::write_beside;
 
 use super::catalog::{Catalog, RunRecord};
 use super::datasets::LESSON;
+use crate::incoming;
 use crate::records::RecordsError;
 
 /// What is known of runs: of those at work in memory and, every now and then, in the catalogue; of others there.
@@ -62,8 +63,10 @@ impl Runs {
             ..before
         };
         self.catalog.put_run(job, &record)?;
+        // Of an earlier attempt, which may have ended before this process was.
+        let kept = VecDeque::from(lines(&self.log_of(job)));
         let mut live = self.live.lock();
-        let log = live.remove(&job).map(|live| live.log).unwrap_or_default();
+        let log = live.remove(&job).map_or(kept, |live| live.log);
         live.insert(job, Live { record, log, known: 0, words: None, stored_at: Some(Instant::now()) });
         Ok(())
     }
@@ -80,19 +83,27 @@ impl Runs {
         Ok(notes(record, log))
     }
 
-    /// Forgets the runs of jobs that are none of these.
-    pub(super) fn keep(&self, jobs: &std::collections::BTreeSet<JobId>) -> Result<(), RecordsError> {
-        let gone = self.catalog.keep_runs(jobs)?;
-        if gone > 0 {
-            tracing::debug!(gone, "runs are forgotten with their jobs");
+    /// The jobs of whose runs something is known, or kept.
+    pub(super) fn noted(&self) -> Result<BTreeSet<JobId>, RecordsError> {
+        let mut noted = self.catalog.noted_runs()?;
+        noted.extend(self.live.lock().keys());
+        match incoming::files(&self.folder) {
+            Ok(logs) => noted.extend(logs.iter().filter_map(|(_, name)| job_of(name))),
+            Err(error) => tracing::warn!(%error, "logs of runs are cleared away later"),
         }
-        let is_kept = |name: &str| match name.strip_suffix(ENDING).map(uuid::Uuid::try_parse) {
-            Some(Ok(id)) => jobs.contains(&JobId::new(id)),
-            Some(Err(_)) | None => true,
-        };
-        if let Err(error) = crate::incoming::clear(&self.folder, |_, name| !is_kept(name)) {
-            tracing::warn!(%error, "logs of runs are cleared away later");
+        Ok(noted)
+    }
+
+    /// Forgets the runs of these jobs.
+    pub(super) fn forget(&self, gone: &BTreeSet<JobId>) -> Result<(), RecordsError> {
+        if gone.is_empty() {
+            return Ok(());
         }
+        tracing::debug!(count = gone.len(), "runs are forgotten with their jobs");
+        self.catalog.forget_runs(gone)?;
+        // One that has never begun has not ended either.
+        self.live.lock().retain(|job, _| !gone.contains(job));
+        gone.iter().for_each(|job| incoming::remove(&self.log_of(*job)));
         Ok(())
     }
 
@@ -362,6 +373,12 @@ pub(super) fn count_lines(path: &Path) -> u64 {
     count
 }
 
+/// The job whose log has this name.
+fn job_of(name: &str) -> Option<JobId> {
+    let id = name.strip_suffix(ENDING).map(uuid::Uuid::try_parse)?;
+    id.ok().map(JobId::new)
+}
+
 const ENDING: &str = ".log";
 /// As many as the adapter shows.
 const LINES_MAX: usize = 600;
@@ -488,10 +505,14 @@ mod tests {
         let last = |max| runs.notes(JOB, max).unwrap().log;
         assert_eq!((last(0), last(2)), (vec![], log[LINES_MAX - 2..].to_vec()));
         fs::write(folder.path().join("logs/mine.txt"), "").unwrap();
-        runs.keep(&[JOB].into()).unwrap();
+        assert_eq!(runs.noted().unwrap(), [JOB].into());
+        runs.forget(&[].into()).unwrap();
         assert_eq!(notes_of(&runs).unwrap().log.len(), LINES_MAX);
-        runs.keep(&[].into()).unwrap();
-        assert_eq!(notes_of(&runs).unwrap(), RunNotes::default());
+        runs.forget(&[JOB].into()).unwrap();
+        assert_eq!((notes_of(&runs).unwrap(), runs.noted().unwrap()), (RunNotes::default(), [].into()));
+        begin(&runs, &folder); // and its program cannot be started
+        runs.forget(&runs.noted().unwrap()).unwrap();
+        assert!(runs.live.lock().is_empty());
         assert_eq!(fs::read_dir(folder.path().join("logs")).unwrap().count(), 1, "what is not ours stays");
     }
 }

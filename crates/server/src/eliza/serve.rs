@@ -1,17 +1,15 @@
 //! Makes yard and archive agree, and answers for them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use trainyard_core::{QueueName, QueueSettings, Retention};
 use trainyard_eliza::{Backend, Eliza, Settings};
 use trainyard_http::{Mount, PublicUrl, block_on};
-use trainyard_process::Processes;
 use trainyard_runtime::{Builder, Trainyard};
 
 use super::ElizaLessons;
-use super::archive::{Archive, PROCESSES};
+use super::archive::Archive;
 use super::config::ElizaConfig;
 use super::host::AgentHost;
 use super::tending::Tending;
@@ -27,19 +25,17 @@ pub(crate) struct Serving {
     pub(crate) orphans: usize,
 }
 
-/// A yard that can do all of it, and what is at work outside of this process.
+/// A yard that can do all of it.
 pub(crate) fn trainers(
     builder: Builder,
     archive: &Arc<Archive>,
-    folder: &Path,
     config: &ElizaConfig,
-) -> Result<(Builder, Processes), OpenError> {
-    let processes = Processes::open(folder.join(PROCESSES)).map_err(OpenError::archive)?;
+) -> Result<Builder, OpenError> {
     let lessons = ElizaLessons::new(Arc::clone(archive));
     if let Some(cpu) = &archive.built_in.cpu {
         cpu.check().map_err(OpenError::archive)?;
     }
-    Ok((register(builder, &lessons, &processes, config, &archive.built_in), processes))
+    Ok(register(builder, &lessons, archive.processes.as_ref(), config, &archive.built_in))
 }
 
 /// The lines that its jobs wait in.
@@ -74,9 +70,9 @@ pub(crate) fn serve(
     yard: &Trainyard,
     config: &ElizaConfig,
     public_url: Option<&PublicUrl>,
-    processes: &Processes,
 ) -> Result<Serving, OpenError> {
-    let cleared = processes.clear_away(yard).map_err(OpenError::archive)?;
+    let cleared = archive.processes.as_ref().map(|processes| processes.clear_away(yard));
+    let cleared = cleared.transpose().map_err(OpenError::archive)?;
     let settings = settings(archive, config, public_url);
     let host = AgentHost::new(Arc::clone(archive), yard.clone());
     let adapter = Eliza::new(Arc::new(yard.clone()), Arc::new(host), archive.events.clone(), settings);
@@ -93,7 +89,11 @@ pub(crate) fn serve(
         spawn("trainyard-events", Box::new(move || block_on(following)))?,
         spawn("trainyard-agents", Box::new(move || tending.run()))?,
     ];
-    Ok(Serving { mounts: adapter.mounts().into(), helpers, orphans: cleared.ended })
+    Ok(Serving {
+        mounts: adapter.mounts().into(),
+        helpers,
+        orphans: cleared.map_or(0, |cleared| cleared.ended),
+    })
 }
 
 fn settings(archive: &Archive, config: &ElizaConfig, public_url: Option<&PublicUrl>) -> Settings {
@@ -102,7 +102,7 @@ fn settings(archive: &Archive, config: &ElizaConfig, public_url: Option<&PublicU
         settings = settings.with_token(token.clone());
     }
     if let Some(host) = public_url.and_then(|url| host_of(url.as_str())) {
-        settings = settings.with_hosts([host]);
+        settings = settings.with_host(host);
     }
     // What another trainer takes, whoever brings it says.
     if let Some(cpu) = &archive.built_in.cpu
@@ -125,7 +125,59 @@ fn host_of(url: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use trainyard_trainkit::told;
+
     use super::*;
+    use crate::{ElizaCommand, Presence, Service, ServiceConfig};
+
+    fn config(folder: &tempfile::TempDir) -> ServiceConfig {
+        ServiceConfig::new(folder.path()).with_listen("127.0.0.1:0".parse().unwrap())
+    }
+
+    fn opened(config: &ServiceConfig) -> Result<String, OpenError> {
+        let (service, _) = Service::open(config.clone())?;
+        let client: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+        let ask = |path: &str| format!("{}/api/training/{path}", service.url());
+        let mut backends = client.get(ask("backends")).call().unwrap();
+        let backends = backends.body_mut().read_to_string().unwrap();
+        service.shutdown(std::time::Duration::from_secs(10));
+        Ok(backends)
+    }
+
+    #[test]
+    fn where_no_programs_can_be_run_all_else_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = ElizaCommand::new("sh", ["-c", "exit 0"]).unwrap().with_presence(Presence::Assumed);
+        let mut config = config(&folder).with_eliza_command(Backend::Cuda, command);
+        let has = |backends: &str| backends.contains("\"cuda\":true");
+        if cfg!(target_os = "linux") {
+            assert!(has(&opened(&config).unwrap()));
+        }
+        config.eliza_config_mut().open_processes = |_| Err(io::ErrorKind::Unsupported.into());
+        assert!(!has(&opened(&config).unwrap()));
+        config.eliza_config_mut().open_processes = |_| Err(io::ErrorKind::PermissionDenied.into());
+        let error = told(&opened(&config).unwrap_err());
+        assert!(error.contains("processes"), "{error}");
+    }
+
+    #[test]
+    fn the_host_of_the_public_url_is_known_beside_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder);
+        let mut config = config.eliza_config().clone();
+        config.settings = config.settings.with_hosts(["trainyard"]);
+        let disk = crate::disk::Disk::new(folder.path(), 0);
+        let at = trainyard_core::Timestamp::from_millis(0);
+        let (archive, _) = Archive::open(folder.path(), &config, 64, false, disk, at).unwrap();
+        let url: PublicUrl = "https://train.example.com:8443/a".parse().unwrap();
+        let of = |url| settings(&archive, &config, url);
+        assert!(format!("{:?}", of(None)).contains("\"trainyard\""), "{:?}", of(None));
+        let both = of(None).with_hosts(["trainyard", "train.example.com"]);
+        assert_eq!(format!("{:?}", of(Some(&url))), format!("{both:?}"));
+    }
 
     #[test]
     fn a_host_is_without_its_port() {

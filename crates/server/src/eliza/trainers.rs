@@ -22,7 +22,7 @@ use super::runs::Watcher;
 pub(super) fn register(
     builder: Builder,
     lessons: &ElizaLessons,
-    processes: &Processes,
+    processes: Option<&Processes>,
     config: &ElizaConfig,
     built_in: &BuiltIn,
 ) -> Builder {
@@ -37,8 +37,10 @@ pub(super) fn register(
         builder.trainer(kind(&config.settings, backend), refuse)
     });
     let builder = config.commands.iter().fold(builder, |builder, (backend, command)| {
+        let kind = kind(&config.settings, *backend);
+        let Some(processes) = processes else { return builder.trainer(kind, refuse) };
         let trainer = process_trainer(lessons.clone(), processes, command.clone());
-        trainer.register(builder, kind(&config.settings, *backend))
+        trainer.with_at_shutdown(config.at_shutdown).register(builder, kind)
     });
     let builder = built_in.learners(lessons).into_iter().fold(builder, |builder, (backend, learner)| {
         let Learner { trainer, model } = learner;
@@ -60,6 +62,10 @@ fn in_process(lessons: ElizaLessons, trainer: Arc<dyn Trainer>, model: Option<St
         lessons.end(job, is_trained, cx.progress().as_ref());
         trained.unwrap_or_else(|panic| resume_unwind(panic))
     }
+}
+
+fn refuse(_: &mut Context, _: &JobToTrain) -> Result<Trained, TrainError> {
+    Err(TrainError::failed("programs cannot be run on this system"))
 }
 
 fn process_trainer(lessons: ElizaLessons, processes: &Processes, command: ElizaCommand) -> ProcessTrainer {

@@ -15,6 +15,7 @@ use trainyard_cyborgdb::{Rule, Settings};
 use trainyard_eliza::{Backend, OllamaUrl};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
+use trainyard_process::AtShutdown;
 use trainyard_prompt::{Endpoint, optimizer};
 use trainyard_server::{ElizaCommand, JournalChoice, OpenAccess, Presence, ServiceConfig, ValidateCommand};
 
@@ -145,8 +146,8 @@ pub(crate) struct Flags {
     /// Program that trains for the backend cpu, in place of what is built in
     #[arg(long, env = "TRAINYARD_ELIZA_CPU_COMMAND", value_name = "COMMAND")]
     eliza_cpu_command: Option<ElizaCommand>,
-    /// Environment variable of this server that programs which train are given, too, such as HF_HOME; may be given more
-    /// than once. Others they do not see, but for PATH, HOME and the like
+    /// Environment variable of this server that programs which train or try models are given, too, such as HF_HOME; may
+    /// be given more than once. Others they do not see, but for PATH, HOME and the like
     #[arg(long, env = "TRAINYARD_ELIZA_PASS_ENV", value_name = "NAME")]
     eliza_pass_env: Vec<OsString>,
     /// Offer backends that have a program without looking whether the machine has what they need
@@ -156,6 +157,12 @@ pub(crate) struct Flags {
     /// is good; unset: such models cannot be tried
     #[arg(long, env = "TRAINYARD_ELIZA_VALIDATE_COMMAND", value_name = "COMMAND", value_parser = words)]
     eliza_validate_command: Option<Words>,
+    /// What becomes of programs that train when this server stops: they go on, and are found again, or they are stopped,
+    /// and begun again
+    #[arg(long, env = "TRAINYARD_ELIZA_AT_SHUTDOWN", value_name = "WHAT", default_value = "leave",
+        value_parser = PossibleValuesParser::new(["leave", "stop"])
+            .map(|word| if word == "stop" { AtShutdown::Stop } else { AtShutdown::LeaveRunning }))]
+    eliza_at_shutdown: AtShutdown,
     /// How many agents are trained at once
     #[arg(long, env = "TRAINYARD_ELIZA_RUNNING_MAX", value_name = "N", default_value_t = 1,
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -231,6 +238,7 @@ impl Flags {
             settings = settings.with_token(token);
         }
         let config = config.with_eliza(settings).with_eliza_running_max(self.eliza_running_max);
+        let config = config.with_eliza_at_shutdown(self.eliza_at_shutdown);
         let config = self.built_in(config)?;
         let config = self.eliza_trajectories.iter().fold(config, ServiceConfig::with_eliza_trajectories);
         let of_script = self.eliza_script.as_deref().map(ElizaCommand::train_local);
@@ -239,15 +247,14 @@ impl Flags {
             (Backend::Cuda, &self.eliza_cuda_command),
             (Backend::Cpu, &self.eliza_cpu_command),
         ];
+        let passed = || self.eliza_pass_env.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let presence = if self.eliza_any_machine { Presence::Assumed } else { Presence::Probed };
         let config = commands.into_iter().fold(config, |config, (backend, command)| {
             let told = command.clone().or_else(|| of_script.clone());
             match told.or_else(|| config.eliza_command(backend).cloned()) {
                 Some(command) => {
-                    let passed = self.eliza_pass_env.iter();
-                    let passed = passed.filter_map(|name| Some((name, std::env::var_os(name)?)));
                     let command =
-                        passed.fold(command, |command, (name, value)| command.with_variable(name, value));
+                        passed().fold(command, |command, (name, value)| command.with_variable(name, value));
                     config.with_eliza_command(backend, command.with_presence(presence))
                 }
                 None => config,
@@ -255,7 +262,10 @@ impl Flags {
         });
         Ok(match &self.eliza_validate_command {
             Some(Words(program, arguments)) => {
-                config.with_eliza_benchmark(ValidateCommand::new(program, arguments))
+                let command = ValidateCommand::new(program, arguments);
+                let command =
+                    passed().fold(command, |command, (name, value)| command.with_variable(name, value));
+                config.with_eliza_benchmark(command)
             }
             None => config,
         })
@@ -452,6 +462,8 @@ mod tests {
         assert!(plain.eliza().token().is_none());
         assert_eq!(plain.eliza().ollama().as_str(), "http://localhost:11434");
         assert_eq!(plain.eliza_running_max(), 1);
+        assert_eq!(plain.eliza_at_shutdown(), AtShutdown::LeaveRunning);
+        assert_eq!(config(&["--eliza-at-shutdown", "stop"]).eliza_at_shutdown(), AtShutdown::Stop);
         assert_eq!(plain.eliza_command(Backend::Mlx), Some(&ElizaCommand::mlx_lora()));
         assert_eq!(plain.eliza_command(Backend::Cuda), None);
         let told = config(&[

@@ -28,6 +28,8 @@ pub struct MemoryHost {
     pub workshop: Workshop,
     /// Whoever brings trajectories has to wait.
     pub gate: Workshop,
+    /// Where datasets are built.
+    pub site: Workshop,
 }
 
 /// Where somebody may be held up.
@@ -111,6 +113,7 @@ impl Default for MemoryHost {
             panics: AtomicBool::default(),
             workshop: Workshop::default(),
             gate: Workshop::default(),
+            site: Workshop::default(),
         }
     }
 }
@@ -268,6 +271,7 @@ impl Host for MemoryHost {
     }
 
     fn build_dataset(&self, build: Build) -> Result<Dataset, Refused> {
+        self.site.pass();
         let mut state = self.open("build_dataset")?;
         if self.full.load(Ordering::SeqCst) {
             return Err(Refused::Full);

@@ -13,15 +13,16 @@ use crate::records::{RecordsError, count, failed, stored, text};
 impl Catalog {
     /// As it was stored last; the default before.
     pub(crate) fn auto_config(&self) -> Result<AutoConfig, RecordsError> {
-        // Of one moment, though in three looks.
-        let writer = self.records.writer.lock();
+        let mut reader = self.records.reader.lock();
+        // Of one moment, though in two looks.
+        let reader = reader.transaction().map_err(failed("read"))?;
         let sql = "SELECT is_enabled, threshold, cooldown_ms FROM auto";
         let read = |row: &Row<'_>| Ok((row.get(0)?, count(row, 1), count(row, 2)));
         let found: Option<(bool, _, _)> =
-            writer.query_row(sql, [], read).optional().map_err(failed("read"))?;
+            reader.query_row(sql, [], read).optional().map_err(failed("read"))?;
         let Some((is_enabled, threshold, cooldown)) = found else { return Ok(AutoConfig::default()) };
         let sql = "SELECT task, threshold, cooldown_ms, backend FROM auto_tasks";
-        let mut statement = writer.prepare_cached(sql).map_err(failed("read"))?;
+        let mut statement = reader.prepare_cached(sql).map_err(failed("read"))?;
         let rows = statement.query_map([], |row| Ok(task_config(row))).map_err(failed("read"))?;
         let overrides: Result<BTreeMap<_, _>, _> = rows.map(|row| row.map_err(failed("read"))?).collect();
         Ok(AutoConfig {

@@ -14,7 +14,7 @@ pub(crate) use self::datasets::{DatasetRecord, DatasetRefused};
 pub(crate) use self::runs::RunRecord;
 use self::trajectories::Kept;
 pub(crate) use self::trajectories::{Bounds, NewTrajectory, NotTaken};
-use crate::records::{Records, RecordsError, count};
+use crate::records::{Records, RecordsError, count, failed};
 
 /// Of the tables below; stored as `user_version`.
 const FORMAT: i64 = 1;
@@ -136,6 +136,18 @@ impl Catalog {
         let records = Records::open(path, FORMAT, SCHEMA)?;
         let kept = Mutex::new(Kept::read(&records)?);
         Ok(Self { records, kept })
+    }
+
+    /// Does all of this to each of these, in one step.
+    fn forget_all(&self, sql: &[&str], ids: impl Iterator<Item = String>) -> Result<(), RecordsError> {
+        let mut writer = self.records.writer.lock();
+        let transaction = writer.transaction().map_err(failed("write"))?;
+        for id in ids {
+            for sql in sql {
+                transaction.execute(sql, [&id]).map_err(failed("write"))?;
+            }
+        }
+        transaction.commit().map_err(failed("write"))
     }
 
     /// Whether somebody was shown the token that was made here.

@@ -61,15 +61,16 @@ impl Catalog {
         self.records.step(sql, values).map(drop)
     }
 
-    /// Forgets what was noted of models that are none of these; says how many.
-    pub(crate) fn keep_models(&self, models: &BTreeSet<ModelId>) -> Result<usize, RecordsError> {
+    /// The models of which something was noted.
+    pub(crate) fn noted_models(&self) -> Result<BTreeSet<ModelId>, RecordsError> {
         let read = |row: &Row<'_>| Ok(ModelId::new(id("model", &text(row, 0)?)?));
-        let noted = self.records.all("SELECT model FROM models", [], read)?;
-        let gone: Vec<ModelId> = noted.into_iter().filter(|model| !models.contains(model)).collect();
-        for model in &gone {
-            self.records.step("DELETE FROM models WHERE model = ?1", params![model.to_string()])?;
-        }
-        Ok(gone.len())
+        Ok(self.records.all("SELECT model FROM models", [], read)?.into_iter().collect())
+    }
+
+    /// Forgets what was noted of these models.
+    pub(crate) fn forget_models(&self, models: &BTreeSet<ModelId>) -> Result<(), RecordsError> {
+        let models = models.iter().map(ToString::to_string);
+        self.forget_all(&["DELETE FROM models WHERE model = ?1"], models)
     }
 }
 

@@ -90,16 +90,16 @@ impl Catalog {
         self.records.find(sql, params![job.to_string()], |row| count(row, 0))
     }
 
-    /// Forgets what was noted of the runs of jobs that are none of these; says how many.
-    pub(crate) fn keep_runs(&self, jobs: &BTreeSet<JobId>) -> Result<usize, RecordsError> {
+    /// The jobs of whose runs something was noted.
+    pub(crate) fn noted_runs(&self) -> Result<BTreeSet<JobId>, RecordsError> {
         let read = |row: &Row<'_>| Ok(JobId::new(id("job", &text(row, 0)?)?));
-        let noted = self.records.all("SELECT job FROM runs", [], read)?;
-        let gone: Vec<JobId> = noted.into_iter().filter(|job| !jobs.contains(job)).collect();
-        for job in &gone {
-            self.records.step("DELETE FROM versions WHERE job = ?1", params![job.to_string()])?;
-            self.records.step("DELETE FROM runs WHERE job = ?1", params![job.to_string()])?;
-        }
-        Ok(gone.len())
+        Ok(self.records.all("SELECT job FROM runs", [], read)?.into_iter().collect())
+    }
+
+    /// Forgets what was noted of the runs of these jobs.
+    pub(crate) fn forget_runs(&self, jobs: &BTreeSet<JobId>) -> Result<(), RecordsError> {
+        let jobs = jobs.iter().map(ToString::to_string);
+        self.forget_all(&["DELETE FROM versions WHERE job = ?1", "DELETE FROM runs WHERE job = ?1"], jobs)
     }
 }
 

@@ -268,7 +268,9 @@ fn a_run_never_falls_back_and_goes_with_its_job() {
     }
     let versions = || [one, two].map(|job| catalog.version(job).unwrap());
     assert_eq!(versions(), [Some(1), Some(2)]);
-    assert_eq!(catalog.keep_runs(&[two].into()).unwrap(), 1);
+    assert_eq!(catalog.noted_runs().unwrap(), [one, two].into());
+    catalog.forget_runs(&[one].into()).unwrap();
+    assert_eq!(catalog.noted_runs().unwrap(), [two].into());
     assert_eq!(versions(), [None, Some(2)]);
     assert_eq!((catalog.run(one).unwrap(), catalog.run(two).unwrap().is_some()), (None, true));
 }
@@ -296,7 +298,9 @@ fn what_is_noted_of_a_model_stays_until_it_goes() {
     catalog.note_benchmark(one, &bare).unwrap();
     assert_eq!(catalog.model(one).unwrap().benchmark, Some(bare));
     catalog.note_provider_model(two, "x").unwrap();
-    assert_eq!(catalog.keep_models(&[two].into()).unwrap(), 1);
+    assert_eq!(catalog.noted_models().unwrap(), [one, two].into());
+    catalog.forget_models(&[one].into()).unwrap();
+    assert_eq!(catalog.noted_models().unwrap(), [two].into());
     assert_eq!(catalog.model(one).unwrap(), models::ModelRecord::default());
     assert_eq!(catalog.model(two).unwrap().provider_model.as_deref(), Some("x"));
 }
