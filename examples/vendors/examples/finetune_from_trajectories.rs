@@ -31,7 +31,7 @@ fn rows(folder: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Scratch::new("finetune-from-trajectories")?;
     let rows = rows(&folder.path().join("datasets"))?;
-    let (train, held_out) = data::split(rows.clone(), |row| row.id.clone(), data::HELD_OUT_SHARE);
+    let (train, held_out) = data::split(rows.clone(), data::HELD_OUT_SHARE);
     println!("{} rows to learn from, {} held out", train.len(), held_out.len());
 
     let threads = std::thread::available_parallelism()?;

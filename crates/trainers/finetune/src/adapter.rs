@@ -157,6 +157,9 @@ mod tests {
             ("\"r\": 3", "\"r\": 70000"),
             ("6.0", "-6.0"),
             ("\"use_dora\": false", "\"use_dora\": true"),
+            ("\"r\": 3", "\"r\": 3, \"alpha_pattern\": {\"q_proj\": 32}"),
+            ("\"r\": 3", "\"r\": 3, \"layers_to_transform\": 0"),
+            ("\"r\": 3", "\"r\": 3, \"alora_invocation_tokens\": [259]"),
             ("\"q_proj\"", "\"lm_head\""),
             ("LORA", "IA3"),
             ("{", "["),
@@ -165,6 +168,10 @@ mod tests {
             fs::write(&config, whole.replacen(from, to, 1)).unwrap();
             Adapter::open(&path, &base(1)).expect_err(to);
         }
+        // What PEFT says besides, when it is not used, does no harm.
+        let more = "\"r\": 3, \"alpha_pattern\": {}, \"modules_to_save\": null, \"lora_bias\": false, \"revision\": null";
+        fs::write(&config, whole.replacen("\"r\": 3", more, 1)).unwrap();
+        Adapter::open(&path, &base(1)).unwrap();
         fs::write(&config, vec![b' '; 1 << 20]).unwrap();
         let told = Adapter::open(&path, &base(1)).unwrap_err().to_string();
         assert!(told.ends_with("it has more than 65536 bytes"), "{told}");

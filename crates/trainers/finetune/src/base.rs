@@ -31,8 +31,7 @@ impl Base {
     /// [`ModelError`] when there is none, or it is damaged, too large, or of a sort that is not known. Sizes and lengths
     /// are looked at before memory is taken.
     pub fn open(folder: &Path, bytes_max: u64) -> Result<Self, ModelError> {
-        let config: ModelConfig = read_json(folder, crate::files::MODEL_CONFIG)?;
-        let shape = config.shape()?;
+        let shape = Self::shape_in(folder)?;
         let bytes = shape.bytes();
         if bytes > bytes_max {
             return Err(ModelError::TooLarge { bytes, bytes_max });
@@ -42,6 +41,11 @@ impl Base {
         let mut model = Model::flat(shape);
         stored.read(&mut model.weights)?;
         Ok(Self::of(model))
+    }
+
+    /// The shape of the model in a folder, of which nothing but its configuration is read.
+    pub(crate) fn shape_in(folder: &Path) -> Result<Shape, ModelError> {
+        read_json::<ModelConfig>(folder, crate::files::MODEL_CONFIG)?.shape()
     }
 
     /// Makes a model from scratch: weights by chance, which then learn to foresee [small talk](crate::made) byte by byte.
@@ -228,6 +232,12 @@ mod tests {
         assert!(
             told("\"mlp_bias\": false", "\"mlp_bias\": true").ends_with("it has biases, or scaled waves")
         );
+        let waves =
+            "\"rope_parameters\": {\"rope_theta\": 500.0, \"rope_type\": \"linear\", \"factor\": 2.0}";
+        assert!(told("\"rope_theta\": 10000.0", waves).ends_with("it has biases, or scaled waves"));
+        let waves = "\"rope_parameters\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}";
+        fs::write(&config, whole.replacen("\"rope_theta\": 10000.0", waves, 1)).unwrap();
+        assert_eq!(Base::open(&path, 1 << 30).unwrap().shape().sizes().wave_base, 500.0);
         fs::write(&config, &whole).unwrap();
         let told = Base::open(&path, 100_000).unwrap_err().to_string();
         let needed = Shape::SMALL.bytes();

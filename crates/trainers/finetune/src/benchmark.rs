@@ -15,7 +15,7 @@ use crate::{Adapter, Base, Speech};
 ///
 /// | score | formula |
 /// |---|---|
-/// | coherence | exp(−L), where L is the mean surprise in nats over the bytes of the expected answers and their ends, each after all before it: the inverse of the perplexity |
+/// | coherence | exp(−L), where L is the mean surprise in nats over the bytes of the expected answers, as far as they fit into the context, and their ends, each after all before it: the inverse of the perplexity |
 /// | consistency | the mean, over rows and over pairs among the greedy answer and so many drawn ones, of how [similar](similarity) both are |
 /// | helpfulness | the mean, over rows, of how [similar](similarity) the greedy answer is to the expected one |
 ///
@@ -62,7 +62,7 @@ impl Benchmark {
         self
     }
 
-    /// By answers of so many bytes at most, and half the context at most. Default: 64.
+    /// By answers of so many bytes at most, and of what the context has left. Default: 64.
     #[must_use]
     pub const fn with_bytes_max(mut self, bytes: NonZeroUsize) -> Self {
         self.bytes_max = bytes.get();
@@ -113,8 +113,10 @@ impl Benchmark {
             helpfulness += judged.helpfulness;
         }
         let count = real(rows.len());
+        let coherence = (-surprise / real(bytes)).exp();
         Ok(Scores {
-            coherence: (-surprise / real(bytes)).exp().clamp(0.0, 1.0),
+            // A model whose scores are no numbers foresees nothing.
+            coherence: if coherence.is_nan() { 0.0 } else { coherence.clamp(0.0, 1.0) },
             consistency: consistency / count,
             helpfulness: helpfulness / count,
         })
@@ -126,7 +128,7 @@ impl Benchmark {
         let places = Places::default();
         let surprise = Desk::new(&base.model, NonZeroUsize::MIN, &places).loss(lora, &[text]);
 
-        let cache = base.listen(lora, &row.system, &row.user, self.bytes_max);
+        let cache = base.listen(lora, &row.system, &row.user);
         let mut chance = Chance::new(self.seed, number);
         let mut speeches = vec![Speech::greedy()];
         speeches.extend((0..DRAWN).map(|_| Speech::drawn(TEMPERATURE, chance.any())));
@@ -215,6 +217,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Shape;
+    use crate::model::Model;
+
+    #[test]
+    fn a_model_beyond_all_numbers_is_worth_nothing_and_still_has_scores() {
+        let mut model = Model::seeded(Shape::SMALL, &mut Chance::new(1, 0));
+        let last = model.tensors().iter().find(|tensor| tensor.name == "model.norm.weight").unwrap();
+        let gains = last.span.range();
+        model.weights[gains].fill(f32::MAX);
+        let rows = [Row::new("row-1", "", "be brief", "who?", "Ada.")];
+        let scores =
+            Benchmark::new(1).run(&Base::of(model), None, &rows, NonZeroUsize::MIN, &|| true).unwrap();
+        assert_eq!((scores.coherence, scores.helpfulness), (0.0, 0.0));
+        assert!((0.0..=1.0).contains(&scores.consistency));
+    }
 
     proptest! {
         #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use trainyard_trainkit::{unseal, write_sealed};
 
 use crate::lesson::{Course, Lesson};
+use crate::model::Lora;
 
 /// What is in the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,12 @@ pub(crate) fn read(bytes: &[u8], lesson: &Lesson<'_>, print: [u8; 32]) -> Result
     if saved.course.fits(lesson) { Ok(saved.course) } else { Err(Useless::Damaged) }
 }
 
+/// How long a checkpoint of a lesson can be: three numbers for each weight, a loss for each step, and what is small.
+pub(crate) fn bytes_max(lesson: &Lesson<'_>) -> u64 {
+    let weights = Lora::count(lesson.base.shape(), lesson.order.rank);
+    4 * (3 * weights + lesson.order.iterations) + 1_024
+}
+
 /// Why a checkpoint is of no use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Useless {
@@ -52,8 +59,6 @@ pub(crate) enum Useless {
 
 const MAGIC: &[u8; 8] = b"TYARDLMC";
 const FORMAT: u32 = 1;
-/// The longest checkpoint that is read: 1 GiB.
-pub(crate) const BYTES_MAX: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
@@ -86,7 +91,9 @@ mod tests {
         let mut course = Course::begin(&lesson);
         assert!(Learner::new(&lesson).learn(&mut course).is_finite());
         write(&path, lesson.fingerprint(), &course).unwrap();
-        let bytes = bytes_of(&path, BYTES_MAX).unwrap();
+        let bytes = bytes_of(&path, u64::MAX).unwrap();
+        assert!((bytes.len() as u64) < bytes_max(&lesson), "all of it is read");
+        assert!(bytes_max(&lesson) < bytes.len() as u64 + 1_100, "and hardly more than that");
         let read = |bytes: &[u8], lesson: &Lesson<'_>| read(bytes, lesson, lesson.fingerprint());
         assert_eq!(read(&bytes, &lesson), Ok(course));
         let lessons = |base, order, rows, seed| Lesson::new(base, order, rows, seed, NonZeroUsize::MIN);
@@ -128,7 +135,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state");
             write(&path, lesson.fingerprint(), &course).unwrap();
-            let bytes = bytes_of(&path, BYTES_MAX).unwrap();
+            let bytes = bytes_of(&path, u64::MAX).unwrap();
             assert_eq!(read(&bytes, &lesson, lesson.fingerprint()), Err(Useless::Damaged));
         }
     }

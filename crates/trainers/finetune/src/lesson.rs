@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use trainyard_trainkit::Chance;
-use trainyard_trajectories::{Row, held_out};
+use trainyard_trajectories::{Row, held_out_rows};
 
 use crate::learn::{Asked, Desk, Downhill, Places, Turns, rate};
 use crate::model::Lora;
@@ -24,7 +24,7 @@ pub(crate) struct Lesson<'a> {
 }
 
 impl<'a> Lesson<'a> {
-    /// Rows as texts, and some of them held out.
+    /// Rows as texts, and some of them held out: no question is both learned and held out.
     pub(crate) fn new(
         base: &'a Base,
         order: &'a Order,
@@ -32,9 +32,8 @@ impl<'a> Lesson<'a> {
         seed: u64,
         threads: NonZeroUsize,
     ) -> Self {
-        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         let (mut texts, mut kept) = (Vec::new(), Vec::new());
-        for (row, is_held_out) in rows.iter().zip(held_out(&ids, order.held_out_share)) {
+        for (row, is_held_out) in rows.iter().zip(held_out_rows(rows, order.held_out_share)) {
             let text = Text::new(&row.system, &row.user, &row.expected, base.shape().sizes().context);
             if is_held_out { kept.push(text) } else { texts.push(text) }
         }

@@ -22,7 +22,7 @@
 //!
 //! let row = |n| Row::new(format!("row-{n}"), "response", "Be brief.", format!("{n}?"), "Yes.");
 //! let rows: Vec<Row> = (0..10).map(row).collect();
-//! let (_, held_out) = split(rows.clone(), |row| row.id.clone(), HELD_OUT_SHARE);
+//! let (_, held_out) = split(rows.clone(), HELD_OUT_SHARE);
 //! let order = Order::new(Source::Folder(folder.path().join("base"))).with_iterations(20)?;
 //! let trainer = move |cx: &mut Context, job: &JobToTrain| train_adapter(cx, job, &rows, &order);
 //! let kind = Kind::new("finetune")?;

@@ -112,8 +112,8 @@ impl Order {
         self
     }
 
-    /// With about this share of the rows kept from learning, half at most; see
-    /// [`held_out`](trainyard_trajectories::held_out). Default: a fifth.
+    /// With about this share of the rows kept from learning, half of the questions at most; see
+    /// [`held_out_rows`](trainyard_trajectories::held_out_rows). Default: a fifth.
     #[must_use]
     pub const fn with_held_out_share(mut self, share: f64) -> Self {
         self.held_out_share = share;
@@ -152,7 +152,7 @@ impl Order {
     ///
     /// let order = Order::new(Source::Folder("base".into()));
     /// let bytes = |rows| order.training_bytes(&Shape::SMALL, rows, NonZeroUsize::MIN);
-    /// assert!(bytes(500) < 64 << 20 && bytes(501) > bytes(500));
+    /// assert!(bytes(500) < 64 << 20 && bytes(501) > bytes(500) && bytes(usize::MAX) == u64::MAX);
     /// ```
     #[must_use]
     pub fn training_bytes(&self, shape: &Shape, rows: usize, threads: NonZeroUsize) -> u64 {
@@ -168,8 +168,8 @@ impl Order {
         let slopes = (groups + 1) * learning.max(adapter);
         let numbers = 3 * learning.max(2 * adapter) + slopes;
         let passes = at_work * (GROUP * context * token) as u64;
-        let texts = (rows * (2 * (context + 1) + TEXT_BYTES)) as u64;
-        shape.bytes() + NUMBER_BYTES * (numbers + passes) + texts + BESIDE_BYTES
+        let texts = (rows as u64).saturating_mul((2 * (context + 1) + TEXT_BYTES) as u64);
+        (shape.bytes() + NUMBER_BYTES * (numbers + passes) + BESIDE_BYTES).saturating_add(texts)
     }
 }
 
@@ -205,8 +205,8 @@ const MEMORY_BYTES: u64 = 1 << 30;
 const CHECKPOINT_STEPS: u64 = 20;
 
 const NUMBER_BYTES: u64 = 4;
-/// What a text takes beside its tokens.
-const TEXT_BYTES: usize = 48;
+/// What a text takes beside its tokens, and its row while it is being sorted out.
+const TEXT_BYTES: usize = 160;
 /// Buffers, plans, the losses, and what else is small.
 const BESIDE_BYTES: u64 = 8 << 20;
 

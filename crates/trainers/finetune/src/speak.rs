@@ -35,7 +35,7 @@ impl Speech {
         Self { bytes_max: BYTES_MAX, drawn: Some((temperature, seed)) }
     }
 
-    /// Of so many bytes at most, and of half the context at most. Default: 64.
+    /// Of so many bytes at most, and of what the context has left. Default: 64.
     #[must_use]
     pub const fn with_bytes_max(mut self, bytes: usize) -> Self {
         self.bytes_max = bytes;
@@ -68,14 +68,13 @@ impl Base {
     #[must_use]
     pub fn answer(&self, adapter: Option<&Adapter>, system: &str, user: &str, speech: &Speech) -> String {
         let lora = adapter.map(|adapter| &adapter.lora);
-        let cache = self.listen(lora, system, user, speech.bytes_max);
+        let cache = self.listen(lora, system, user);
         self.speak(lora, cache, speech)
     }
 
     /// Reads what comes before an answer.
-    pub(crate) fn listen(&self, lora: Option<&Lora>, system: &str, user: &str, bytes_max: usize) -> Cache {
-        let context = self.shape().sizes().context;
-        let before = before_answer(system, user, bytes_max.min(context / 2), context);
+    pub(crate) fn listen(&self, lora: Option<&Lora>, system: &str, user: &str) -> Cache {
+        let before = before_answer(system, user, self.shape().sizes().context);
         let mut cache = Cache::default();
         self.model.read_on(lora, &before, &mut cache);
         cache
@@ -87,7 +86,7 @@ impl Base {
         let context = self.shape().sizes().context;
         let mut chance = drawn.map(|(temperature, seed)| (temperature, Chance::new(seed, 0)));
         let mut answer = Vec::new();
-        while answer.len() < bytes_max.min(context / 2) {
+        while answer.len() < bytes_max {
             let token = match &mut chance {
                 None => likeliest(cache.scores()),
                 Some((temperature, chance)) => draw(cache.scores(), *temperature, chance),

@@ -21,28 +21,24 @@ pub(crate) struct Text {
 impl Text {
     /// What was said and answered, as one token more than fit into the context: the last is foreseen only.
     ///
-    /// What is too long is cut: an answer that is longer than half at its end, for what came before it; of that, what the
-    /// user says at its beginning, down to three quarters; and what the system says at its end.
+    /// What comes before the answer is what [`before_answer`] has, whatever the answer is: else a model would learn to
+    /// answer something else than it is asked. An answer that is longer than what is left is cut at its end.
     pub(crate) fn new(system: &str, user: &str, answer: &str, context: usize) -> Self {
-        let room = context + 1 - MARKS - 1;
-        let length = answer.len().min(room.saturating_sub(system.len() + user.len()).max(room / 2));
-        let mut tokens = prompt(system, user, room - length);
+        let mut tokens = before_answer(system, user, context);
         let first = tokens.len();
+        let length = answer.len().min(context - first);
         tokens.extend(bytes(&answer.as_bytes()[..length]));
         tokens.push(END);
         Self { tokens, answer: first }
     }
 }
 
-/// What comes before an answer of so many bytes at most; cut like a [`Text`].
-pub(crate) fn before_answer(system: &str, user: &str, answer_bytes: usize, context: usize) -> Vec<u16> {
-    let room = context + 1 - MARKS - 1;
-    let length = answer_bytes.min(room.saturating_sub(system.len() + user.len()).max(room / 2));
-    prompt(system, user, room - length)
-}
-
-/// What comes before an answer, in so many bytes at most, and its marks.
-fn prompt(system: &str, user: &str, room: usize) -> Vec<u16> {
+/// What comes before an answer, and its marks.
+///
+/// What is longer than two thirds is cut, for an answer: what the user says at its beginning, down to three quarters of
+/// that; and what the system says at its end.
+pub(crate) fn before_answer(system: &str, user: &str, context: usize) -> Vec<u16> {
+    let room = context - MARKS - (context - MARKS) / ANSWER_PART;
     let user_room = user.len().min(room.saturating_sub(system.len()).max(room - room / 4));
     let system_room = system.len().min(room - user_room);
     let mut tokens = Vec::with_capacity(user_room + system_room + MARKS);
@@ -75,6 +71,8 @@ const ANSWER: u16 = 259;
 pub(crate) const END: u16 = 260;
 /// Before an answer.
 const MARKS: usize = 4;
+/// An answer may always have one of so many parts.
+const ANSWER_PART: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -88,7 +86,7 @@ mod tests {
         assert_eq!(text.tokens, [256, 257, 115, 258, 117, 118, 259, 195, 169, 260]);
         assert_eq!(text.answer, 7);
         assert_eq!(said(&text.tokens[7..]), "é");
-        assert_eq!(before_answer("s", "uv", 30, 64), text.tokens[..7]);
+        assert_eq!(before_answer("s", "uv", 64), text.tokens[..7]);
         assert_eq!(said(&[104, 105, 195, 261, 104]), "hi\u{fffd}");
     }
 
@@ -102,14 +100,17 @@ mod tests {
             prop_assert!(text.answer < text.tokens.len());
             prop_assert_eq!(text.tokens.last(), Some(&END));
             let whole = system.len() + user.len() + answer.len() + MARKS + 1;
-            if whole <= context + 1 {
+            let is_short = system.len() + user.len() <= context - MARKS - (context - MARKS) / ANSWER_PART;
+            if is_short && whole <= context + 1 {
                 prop_assert_eq!(text.tokens.len(), whole);
-                prop_assert_eq!(said(&text.tokens[text.answer..]), answer);
-            } else {
+                prop_assert_eq!(said(&text.tokens[text.answer..]), answer.as_str());
+            }
+            let before = before_answer(&system, &user, context);
+            prop_assert_eq!(&text.tokens[..text.answer], &before, "it is asked as it was taught");
+            prop_assert!(context - before.len() >= (context - MARKS) / ANSWER_PART, "an answer has room");
+            if answer.len() > context - before.len() {
                 prop_assert_eq!(text.tokens.len(), context + 1, "no room is left over");
             }
-            let before = before_answer(&system, &user, 5, context);
-            prop_assert!(before.len() <= context - (context - MARKS).min(10) / 2);
         }
     }
 }

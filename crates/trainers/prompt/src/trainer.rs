@@ -1,12 +1,12 @@
 //! An optimisation as a run of a yard.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use trainyard_core::{Progress, Timestamp, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 use trainyard_trainkit::{Chance, real, told};
-use trainyard_trajectories::{HELD_OUT_SHARE, Row, held_out};
+use trainyard_trajectories::{HELD_OUT_SHARE, Row, split};
 
 use crate::answers::Answers;
 use crate::artifact::{Ancestor, Artifact};
@@ -263,8 +263,7 @@ pub(crate) fn usable(examples: &[Row]) -> Vec<&Row> {
     examples.iter().filter(is_usable).collect()
 }
 
-/// So many rows at most, in their order, in two parts. Rows that ask the same are in the same part, since a prompt that
-/// shows one as an example knows the answer to the others; the first decides for them all.
+/// So many rows at most, in their order, in two parts; see [`split`].
 pub(crate) fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
     let mut places: Vec<usize> = (0..usable.len()).collect();
     if places.len() > most {
@@ -272,16 +271,9 @@ pub(crate) fn parts(usable: Vec<&Row>, seed: u64, most: usize) -> Parts {
         places.truncate(most);
         places.sort_unstable();
     }
-    let chosen: Vec<&Row> = places.into_iter().map(|place| usable[place]).collect();
-    let mut seen = BTreeSet::new();
-    let first: Vec<&Row> = chosen.iter().copied().filter(|row| seen.insert(&row.user)).collect();
-    let ids: Vec<&str> = first.iter().map(|row| row.id.as_str()).collect();
-    let held = first.iter().zip(held_out(&ids, HELD_OUT_SHARE));
-    let held: BTreeSet<&String> = held.filter(|(_, is_held)| *is_held).map(|(row, _)| &row.user).collect();
-    let (held_out, learning): (Vec<&Row>, Vec<&Row>) =
-        chosen.into_iter().partition(|row| held.contains(&row.user));
-    let owned = |rows: Vec<&Row>| rows.into_iter().cloned().collect();
-    Parts { learning: owned(learning), held_out: owned(held_out) }
+    let chosen = places.into_iter().map(|place| usable[place].clone()).collect();
+    let (learning, held_out) = split(chosen, HELD_OUT_SHARE);
+    Parts { learning, held_out }
 }
 
 /// The prompt to begin with: as ordered, or that of most examples, or a sentence.
@@ -321,8 +313,6 @@ const SAMPLE: u64 = 1;
 
 #[cfg(test)]
 mod tests {
-    use trainyard_trajectories::split;
-
     use super::*;
 
     fn row(number: usize, user: &str) -> Row {
@@ -336,12 +326,6 @@ mod tests {
         assert_eq!((learning.len() + held_out.len(), held_out.len() % 5), (200, 0));
         assert!((1..=100).contains(&held_out.len()), "{}", held_out.len());
         assert!(held_out.iter().all(|held| learning.iter().all(|row| row.user != held.user)));
-        let same: Vec<Row> = (0..9).map(|number| row(number, "asked")).collect();
-        assert_eq!(parts(same.iter().collect(), 1, 9).learning.len(), 9);
-        // Where none asks the same as another, it is the split of everybody.
-        let each: Vec<Row> = (0..90).map(|number| row(number, &number.to_string())).collect();
-        let Parts { learning, held_out } = parts(each.iter().collect(), 1, 90);
-        assert_eq!((learning, held_out), split(each, |row| row.id.clone(), HELD_OUT_SHARE));
     }
 
     #[test]

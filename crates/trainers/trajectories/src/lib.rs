@@ -28,7 +28,7 @@
 //! let file = Layout::new(root.path(), &datasets[0].id).task(Task::ShouldRespond);
 //! let rows: Vec<_> = Rows::new(BufReader::new(File::open(file)?), RowLimits::default()).collect::<Result<_, _>>()?;
 //! assert_eq!(rows[0].user, "[REDACTED_EMAIL]: is anybody there?");
-//! let (train, judge) = split(rows, |row| row.id.clone(), HELD_OUT_SHARE);
+//! let (train, judge) = split(rows, HELD_OUT_SHARE);
 //! assert_eq!((train.len(), judge.len()), (1, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -63,7 +63,7 @@ pub use crate::id::Id;
 pub use crate::limits::Limits;
 pub use crate::privacy::{PrivacyFilter, Redactions, pseudonym};
 pub use crate::rows::{Row, RowError, RowLimits, RowProblem, Rows, native_line, training_line};
-pub use crate::split::{HELD_OUT_SHARE, held_out, split};
+pub use crate::split::{HELD_OUT_SHARE, held_out, held_out_rows, split};
 pub use crate::stream::Trajectories;
 pub use crate::tasks::{Task, UnknownTask};
 pub use crate::trajectory::{LlmCall, ProviderAccess, Status, Step, Trajectory};

@@ -1,5 +1,10 @@
 //! Which rows are kept from learning, to judge by.
 
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+use crate::Row;
+
 /// The share of rows that are kept back when nobody says otherwise.
 pub const HELD_OUT_SHARE: f64 = 0.2;
 
@@ -36,19 +41,36 @@ pub fn held_out<S: AsRef<str>>(ids: &[S], share: f64) -> Vec<bool> {
     held
 }
 
-/// Parts rows into those to learn from and those to judge by, both in their order. See [`held_out`].
+/// Whether each row is held out; see [`held_out`]. Rows that ask the same are in the same part, since who has learned one
+/// of them knows the answer to the others: the first of them decides for them all.
+#[must_use]
+pub fn held_out_rows<R: Borrow<Row>>(rows: &[R], share: f64) -> Vec<bool> {
+    let (mut ids, mut questions, mut asked) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for row in rows {
+        let row: &Row = row.borrow();
+        let question = *questions.entry(row.user.as_str()).or_insert(ids.len());
+        if question == ids.len() {
+            ids.push(row.id.as_str());
+        }
+        asked.push(question);
+    }
+    let held = held_out(&ids, share);
+    asked.into_iter().map(|question| held[question]).collect()
+}
+
+/// Parts rows into those to learn from and those to judge by, both in their order. See [`held_out_rows`].
 ///
 /// ```
-/// use trainyard_trajectories::{HELD_OUT_SHARE, split};
+/// use trainyard_trajectories::{HELD_OUT_SHARE, Row, split};
 ///
-/// let (train, judge) = split((0..100).collect(), |n: &i32| n.to_string(), HELD_OUT_SHARE);
+/// let row = |n| Row::new(format!("row-{n}"), "", "", format!("question {}", n % 30), "yes");
+/// let (train, judge) = split((0..100).map(row).collect(), HELD_OUT_SHARE);
 /// assert_eq!(train.len() + judge.len(), 100);
-/// assert!(train.is_sorted() && judge.is_sorted());
+/// assert!(judge.iter().all(|judge| train.iter().all(|row| row.user != judge.user)));
 /// ```
 #[must_use]
-pub fn split<T>(rows: Vec<T>, id: impl Fn(&T) -> String, share: f64) -> (Vec<T>, Vec<T>) {
-    let ids: Vec<String> = rows.iter().map(id).collect();
-    let held = held_out(&ids, share);
+pub fn split(rows: Vec<Row>, share: f64) -> (Vec<Row>, Vec<Row>) {
+    let held = held_out_rows(&rows, share);
     let (mut train, mut judge) = (Vec::new(), Vec::new());
     for (row, is_held) in rows.into_iter().zip(held) {
         if is_held { judge.push(row) } else { train.push(row) }
@@ -87,6 +109,22 @@ mod tests {
         let held = held_out(&ids, HELD_OUT_SHARE).into_iter().filter(|held| *held).count();
         assert!((1_900..2_100).contains(&held), "{held}");
         assert!(held_out(&ids, f64::NAN).into_iter().chain(held_out(&ids, -1.0)).all(|held| !held));
+    }
+
+    #[test]
+    fn rows_that_ask_the_same_are_in_the_same_part() {
+        let row = |number: usize, user: &str| Row::new(number.to_string(), "", "", user, "answered");
+        let rows: Vec<Row> = (0..200).map(|number| row(number, &format!("asked {}", number % 40))).collect();
+        let (train, judge) = split(rows.clone(), HELD_OUT_SHARE);
+        assert_eq!((train.len() + judge.len(), judge.len() % 5), (200, 0));
+        assert!((1..=100).contains(&judge.len()), "{}", judge.len());
+        assert!(judge.iter().all(|held| train.iter().all(|row| row.user != held.user)));
+        let same: Vec<Row> = (0..9).map(|number| row(number, "asked")).collect();
+        assert_eq!(split(same, HELD_OUT_SHARE).0.len(), 9);
+        // Where none asks the same as another, each is on its own.
+        let each: Vec<Row> = (0..90).map(|number| row(number, &number.to_string())).collect();
+        let ids: Vec<&str> = each.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(held_out_rows(&each, HELD_OUT_SHARE), held_out(&ids, HELD_OUT_SHARE));
     }
 
     proptest! {

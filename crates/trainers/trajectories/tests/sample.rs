@@ -148,7 +148,7 @@ fn answers_are_of_one_form_and_each_is_given_often_enough() {
         assert!(given[&format!("should_respond {answer}")] >= at_least, "{given:?}");
     }
     assert!(given.keys().filter(|answer| answer.starts_with("action_planner")).count() >= 15, "{given:?}");
-    let (train, judge) = split(rows(root.path(), Task::ShouldRespond), |row| row.id.clone(), HELD_OUT_SHARE);
+    let (train, judge) = split(rows(root.path(), Task::ShouldRespond), HELD_OUT_SHARE);
     assert!(judge.len() >= 10 && train.len() >= 50, "{} and {}", train.len(), judge.len());
     let asked: BTreeSet<&str> = train.iter().map(|row| row.user.as_str()).collect();
     assert!(asked.len() * 10 > train.len() * 9, "hardly anything is asked twice");

@@ -1,8 +1,9 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use trainyard_trainkit::bytes_of;
 
 use super::ModelError;
@@ -28,8 +29,11 @@ pub(crate) struct ModelConfig {
     hidden_act: String,
     #[serde(default = "usual_wave_base")]
     rope_theta: f64,
+    /// Where newer files say how waves are; `rope_theta` is for older ones.
     #[serde(default, skip_serializing)]
-    rope_scaling: Option<serde_json::Value>,
+    rope_parameters: Option<WaveConfig>,
+    #[serde(default, skip_serializing)]
+    rope_scaling: Option<Value>,
     #[serde(default = "usual_norm_least")]
     rms_norm_eps: f64,
     #[serde(default)]
@@ -39,9 +43,18 @@ pub(crate) struct ModelConfig {
     #[serde(default)]
     mlp_bias: bool,
     #[serde(default)]
-    bos_token_id: serde_json::Value,
+    bos_token_id: Value,
     #[serde(default)]
-    eos_token_id: serde_json::Value,
+    eos_token_id: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct WaveConfig {
+    rope_theta: f64,
+    #[serde(default = "plain")]
+    rope_type: String,
+    #[serde(flatten)]
+    more: BTreeMap<String, Value>,
 }
 
 impl ModelConfig {
@@ -71,6 +84,7 @@ impl ModelConfig {
             max_position_embeddings: context,
             hidden_act: silu(),
             rope_theta: wave_base,
+            rope_parameters: None,
             rope_scaling: None,
             rms_norm_eps: norm_least,
             tie_word_embeddings: head == Head::Tied,
@@ -87,7 +101,9 @@ impl ModelConfig {
         if self.model_type != LLAMA || self.hidden_act != silu() {
             return unsupported("it is no llama with gates of silu".to_owned());
         }
-        if self.attention_bias || self.mlp_bias || self.rope_scaling.is_some() {
+        let waves = self.rope_parameters.as_ref();
+        let are_plain = waves.is_none_or(|waves| waves.rope_type == plain() && waves.more.is_empty());
+        if self.attention_bias || self.mlp_bias || self.rope_scaling.is_some() || !are_plain {
             return unsupported("it has biases, or scaled waves".to_owned());
         }
         if self
@@ -111,7 +127,7 @@ impl ModelConfig {
             context: self.max_position_embeddings.min(CONTEXT_MAX),
             vocabulary: self.vocab_size,
             head: if self.tie_word_embeddings { Head::Tied } else { Head::Own },
-            wave_base: self.rope_theta,
+            wave_base: waves.map_or(self.rope_theta, |waves| waves.rope_theta),
             norm_least: self.rms_norm_eps,
         };
         Shape::new(sizes).map_err(|source| ModelError::Shape { file: MODEL_CONFIG, source })
@@ -139,6 +155,8 @@ pub(crate) struct AdapterConfig {
     target_modules: BTreeSet<String>,
     #[serde(default)]
     inference_mode: bool,
+    #[serde(flatten, skip_serializing)]
+    more: BTreeMap<String, Value>,
 }
 
 impl AdapterConfig {
@@ -156,6 +174,7 @@ impl AdapterConfig {
             use_dora: false,
             target_modules: modules(),
             inference_mode: true,
+            more: BTreeMap::new(),
         }
     }
 
@@ -164,7 +183,8 @@ impl AdapterConfig {
         let is_plain = self.peft_type == LORA
             && self.bias == none()
             && !(self.fan_in_fan_out || self.use_rslora || self.use_dora)
-            && self.target_modules == modules();
+            && self.target_modules == modules()
+            && CHANGES.iter().all(|name| self.more.get(*name).is_none_or(is_nothing));
         let rank = Rank::new(self.r, self.lora_alpha).filter(|_| is_plain);
         rank.ok_or_else(|| ModelError::Unsupported {
             file: ADAPTER_CONFIG,
@@ -183,6 +203,16 @@ pub(crate) fn read_json<T: DeserializeOwned>(folder: &Path, file: &'static str) 
     serde_json::from_slice(&bytes).map_err(|error| ModelError::damaged(file, error.to_string()))
 }
 
+/// Whether it says that something is not used.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(values) => values.is_empty(),
+        Value::Object(values) => values.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn modules() -> BTreeSet<String> {
     let last = |linear: Linear| linear.name().rsplit('.').next().unwrap_or_default().to_owned();
     Linear::ALL.map(last).into_iter().collect()
@@ -190,6 +220,10 @@ fn modules() -> BTreeSet<String> {
 
 fn silu() -> String {
     "silu".to_owned()
+}
+
+fn plain() -> String {
+    "default".to_owned()
 }
 
 fn none() -> String {
@@ -206,6 +240,17 @@ const fn usual_norm_least() -> f64 {
 
 const LLAMA: &str = "llama";
 const LORA: &str = "LORA";
+/// What an adapter may have besides, and would then count otherwise, or elsewhere.
+const CHANGES: [&str; 8] = [
+    "alora_invocation_tokens",
+    "alpha_pattern",
+    "layer_replication",
+    "layers_to_transform",
+    "lora_bias",
+    "modules_to_save",
+    "rank_pattern",
+    "use_qalora",
+];
 pub(crate) const MODEL_CONFIG: &str = "config.json";
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// 64 KiB.

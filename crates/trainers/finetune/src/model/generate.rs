@@ -1,4 +1,5 @@
 use ndarray::linalg::general_mat_mul;
+use trainyard_trainkit::softmax;
 
 use super::plan::{Linear, block, block_mut, view, view_mut};
 use super::{Lora, Model, Sizes, clear, parts};
@@ -90,7 +91,7 @@ impl Model {
             general_mat_mul(self.sharpness(), &query, &known.t(), 0.0, &mut view_mut(&mut shares, count));
             for (row, shares) in shares.chunks_exact_mut(count).enumerate() {
                 let (past, future) = shares.split_at_mut(first + row + 1);
-                parts::share(past);
+                softmax(past, first + row + 1);
                 future.fill(0.0);
             }
             let values = block(values, 0..count, shared);

@@ -1,6 +1,6 @@
 //! The small parts of a layer, forwards and backwards.
 
-use trainyard_trainkit::{exp, narrow, real};
+use trainyard_trainkit::{exp, narrow, real, softmax};
 
 use super::Shape;
 
@@ -110,15 +110,7 @@ pub(crate) fn gated_back(gates: &mut [f32], ups: &mut [f32], error: &[f32]) {
 pub(crate) fn shares(scores: &mut [f32], side: usize) {
     for (row, scores) in scores.chunks_exact_mut(side).enumerate() {
         let (seen, future) = scores.split_at_mut(row + 1);
-        share(seen);
+        softmax(seen, row + 1);
         future.fill(0.0);
     }
-}
-
-/// Turns scores into shares of one.
-pub(crate) fn share(scores: &mut [f32]) {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = exp(*score - top));
-    let part = 1.0 / scores.iter().sum::<f32>();
-    scores.iter_mut().for_each(|score| *score *= part);
 }

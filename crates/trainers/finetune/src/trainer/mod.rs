@@ -18,7 +18,7 @@ use crate::{Base, ModelError, Order, Recipe, Source};
 /// Trains an adapter on rows, as a run of a yard.
 ///
 /// It opens the base, or makes it. It learns to foresee what rows expect, byte by byte, after what they ask; about a fifth
-/// of the rows is held out. After every step downhill it reports step, total and loss: the mean surprise, in nats, over
+/// of the rows is held out, as [`split`](trainyard_trajectories::split) has it. After every step downhill it reports step, total and loss: the mean surprise, in nats, over
 /// the bytes of the answers of that step. It hands over a folder, which [`Adapter::open`](crate::Adapter::open) reads,
 /// with the figures `loss` (the mean of the last 10 steps), `rows`, `held_out_rows` and, where there are such,
 /// `held_out_loss`.
@@ -62,13 +62,15 @@ fn run(cx: &Context, rows: &[Row], order: &Order, watch: &dyn Watch) -> Result<T
     }
     let teller = Teller { cx, watch, total: order.iterations };
     let base = match &order.base {
-        Source::Folder(folder) => open(folder, order.memory_bytes)?,
+        Source::Folder(folder) => {
+            afford(cx, order, &Base::shape_in(folder).map_err(no_base)?, rows)?;
+            Base::open(folder, order.memory_bytes).map_err(no_base)?
+        }
         Source::Made { recipe, cache } => {
             afford(cx, order, &recipe.shape, rows)?;
             made(&teller, recipe, cache, order.memory_bytes)?
         }
     };
-    afford(cx, order, base.shape(), rows)?;
     let lesson = Lesson::new(&base, order, rows, cx.seed(), cx.threads());
     if lesson.texts.is_empty() {
         return Err(TrainError::failed("there are no rows to learn from"));
@@ -80,11 +82,11 @@ fn run(cx: &Context, rows: &[Row], order: &Order, watch: &dyn Watch) -> Result<T
     run.hand_over(held_out_loss)
 }
 
-fn open(folder: &Path, bytes_max: u64) -> Result<Base, TrainError> {
-    Base::open(folder, bytes_max).map_err(|error| {
-        let reason = format!("the base model cannot be used: {}", told(&error));
-        if error.is_io() { TrainError::retry(reason) } else { TrainError::failed(reason) }
-    })
+/// What to return when a base cannot be had.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn no_base(error: ModelError) -> TrainError {
+    let reason = format!("the base model cannot be used: {}", told(&error));
+    if error.is_io() { TrainError::retry(reason) } else { TrainError::failed(reason) }
 }
 
 /// A base that was made, now or before.
@@ -265,7 +267,7 @@ impl<'a> Run<'a> {
 /// The course that an earlier attempt has left; `None` to begin anew.
 fn resume(cx: &Context, lesson: &Lesson<'_>, fingerprint: [u8; 32]) -> Option<Course> {
     let path = cx.resume_path()?;
-    let read = bytes_of(&path, checkpoint::BYTES_MAX).map_err(|error| error.to_string());
+    let read = bytes_of(&path, checkpoint::bytes_max(lesson)).map_err(|error| error.to_string());
     let resumed = read
         .and_then(|bytes| checkpoint::read(&bytes, lesson, fingerprint).map_err(|error| error.to_string()));
     resumed

@@ -164,7 +164,7 @@ fn a_trained_adapter_scores_above_its_base() {
     let names: Vec<String> = files(&folder).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["adapter_config.json", "adapter_model.safetensors", "training.json"]);
     let adapter = Adapter::open(&folder, base()).unwrap();
-    let (_, held_out) = split(rows, |row| row.id.clone(), HELD_OUT_SHARE);
+    let (_, held_out) = split(rows, HELD_OUT_SHARE);
     let judge = |adapter, threads| {
         let threads = NonZeroUsize::new(threads).unwrap();
         Benchmark::new(3).run(base(), adapter, &held_out, threads, &|| true).unwrap()
@@ -179,9 +179,9 @@ fn a_trained_adapter_scores_above_its_base() {
         assert!((0.0..=1.0).contains(&before) && (0.0..=1.0).contains(&after));
         assert!(after > before + 0.2, "{before} {after}");
     }
-    let row = &held_out[0];
-    let answer = base().answer(Some(&adapter), &row.system, &row.user, &Speech::greedy());
-    assert!(answer == row.expected, "{answer}");
+    let answer = |row: &Row| base().answer(Some(&adapter), &row.system, &row.user, &Speech::greedy());
+    let right = held_out.iter().filter(|row| answer(row) == row.expected).count();
+    assert!(right * 2 > held_out.len(), "{right} of {} are answered letter by letter", held_out.len());
     yard.shutdown(SECONDS).wait().unwrap();
 }
 
@@ -326,9 +326,11 @@ fn what_cannot_be_trained_is_refused_in_words() {
         told.starts_with("the training may take ") && told.ends_with("at most 1048576 are allowed"),
         "{told}"
     );
-    let smaller = good.clone().with_memory_bytes(1 << 10);
-    let told = failure(&rows(ROWS), &smaller);
-    assert!(told.ends_with("bytes of memory, at most 1024 are allowed"), "{told}");
+    // No weight is read before that.
+    let weights = folder.path().join("base/model.safetensors");
+    fs::rename(&weights, folder.path().join("weights")).unwrap();
+    assert_eq!(failure(&rows(ROWS), &small), told);
+    fs::rename(folder.path().join("weights"), &weights).unwrap();
     let made = order(Source::Made { recipe: recipe(3), cache: folder.path().join("bases") });
     let told = failure(&rows(ROWS), &made.with_memory_bytes(1 << 20));
     assert!(told.ends_with("at most 1048576 are allowed"), "{told}");
