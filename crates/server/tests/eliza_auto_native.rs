@@ -88,22 +88,30 @@ fn enough_is_done_a_prompt_is_found_and_used_until_a_better_one_is() {
     assert_eq!(decision(&agent)["verdict"], "wait");
     assert_eq!(decision(&agent)["missing"][0]["what"], "trajectories", "{}", decision(&agent));
 
-    // Enough: it fires once, the prompt is better, and is used.
+    // Enough: it fires once. A restart in the middle is no reason to fire again, or to begin anew.
+    speaker.fall_silent(60);
     agent.send(&sample(0));
+    speaker.until("the model is asked", |state| state.waiting == 4);
+    let why = decision(&agent);
+    assert_eq!(why["verdict"], "train", "{why}");
+    assert!(text(&why["explanation"]).ends_with("[37 new of 30]"), "{why}");
+    agent.send(&sample(0));
+    assert_eq!(agent.list("jobs").len(), 1);
+    service.shutdown(SECONDS);
+    speaker.speak();
+    let (service, agent) = office.open(&speaker);
     until_runs(&service, &agent, 1);
     let [job] = &agent.list("jobs")[..] else { panic!("one job") };
     assert_eq!((&job["task"], &job["backend"]), (&json!(TASK), &json!("native")), "{job}");
     assert!(text(job["logs"].as_array().unwrap().last().unwrap()).ends_with("; promoted"), "{job}");
     let [(is_active, first, _)] = &prompts(&agent)[..] else { panic!("one prompt") };
     assert!(*is_active && first.gate.promoted && first.score > first.baseline_score, "{:?}", first.gate);
-    let why = decision(&agent);
-    assert_eq!(
-        (&why["verdict"], &why["missing"][0]["what"]),
-        (&json!("wait"), &json!("trajectories")),
-        "{why}"
-    );
+    assert!(speaker.look(|state| state.again.is_empty()), "no answer was paid for twice");
     agent.send(&sample(0));
     assert_eq!(agent.list("jobs").len(), 1, "it has fired once");
+    // It is looked at again when a run is over.
+    until_told(service.yard(), "it waits again", || decision(&agent)["verdict"] == "wait");
+    assert_eq!(decision(&agent)["missing"][0]["what"], "trajectories");
 
     // More is done, and nobody knows a better one than that which is in use.
     agent.send(&sample(1));
@@ -124,11 +132,14 @@ fn enough_is_done_a_prompt_is_found_and_used_until_a_better_one_is() {
         |name: &str| figures.iter().find(|(is, _)| is.as_str() == name).map(|(_, figure)| figure.get());
     assert_eq!((figure("promoted"), figure("score")), (Some(0.0), Some(second.score)));
 
+    until_told(service.yard(), "it waits again", || decision(&agent)["verdict"] == "wait");
+
     // All of it is known after a restart.
-    let before = (prompts(&agent), decision(&agent), agent.list("jobs"));
+    let all = |agent: &Agent| (prompts(agent), decision(agent), agent.list("jobs"));
+    let before = all(&agent);
     service.shutdown(SECONDS);
     let (service, agent) = office.open(&speaker);
-    assert_eq!((prompts(&agent), decision(&agent), agent.list("jobs")), before);
+    assert!(all(&agent) == before, "{:#?}", agent.list("jobs"));
     assert!(path.exists());
     service.shutdown(SECONDS);
 }

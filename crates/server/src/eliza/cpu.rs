@@ -98,9 +98,10 @@ impl Cpu {
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(THREADS);
         let judge = |adapter| -> Result<Triple, Refused> {
             let scores = Benchmark::new(SEED).run(&base, adapter, &rows, threads, goes_on);
-            let unscored = |none: NoScores| Refused::Unfit(format!("it cannot be measured: {none}"));
-            let scores =
-                scores.map_err(|none| if none == NoScores::Stopped { stopped() } else { unscored(none) })?;
+            let scores = scores.map_err(|none| {
+                let is_stopped = none == NoScores::Stopped;
+                if is_stopped { stopped() } else { Refused::Unfit(format!("it cannot be measured: {none}")) }
+            })?;
             let finetune::Scores { coherence, consistency, helpfulness, .. } = scores;
             Ok(Triple { coherence, consistency, helpfulness })
         };
