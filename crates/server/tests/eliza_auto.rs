@@ -124,6 +124,27 @@ fn the_threshold_fires_once_and_then_the_cooldown_holds() {
 }
 
 #[test]
+fn when_the_catalogue_is_lost_what_comes_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::new();
+    let (service, agent) = office.open(folder.path());
+    agent.done("auto/config", &json!({ "triggerThreshold": 5, "triggerCooldownHours": 0 }));
+    send(&agent, 0..5);
+    office.until_runs(&service, &agent, 1);
+    service.shutdown(SECONDS);
+    for ending in ["", "-wal", "-shm"] {
+        drop(fs::remove_file(folder.path().join(format!("eliza/catalog.sqlite{ending}"))));
+    }
+    let (service, agent) = office.open(folder.path());
+    agent.done("auto/config", &json!({ "triggerThreshold": 2, "triggerCooldownHours": 0 }));
+    send(&agent, 5..6);
+    assert_eq!(agent.list("jobs").len(), 1);
+    send(&agent, 6..7);
+    office.until_runs(&service, &agent, 2);
+    service.shutdown(SECONDS);
+}
+
+#[test]
 fn while_it_is_disabled_nothing_counts() {
     let folder = tempfile::tempdir().unwrap();
     let office = Office::new();

@@ -38,6 +38,17 @@ fn is_at_gate(agent: &Agent, job: &str) -> bool {
     agent.job(job)["logs"].as_array().expect("a list").contains(&json!("at the gate"))
 }
 
+/// With a training whose program waits at its third step of five.
+fn at_gate(folder: &Path) -> (Program, Serving, Agent, String) {
+    let program = Program::new(folder);
+    let (serving, agent) = start(folder);
+    send(&agent, 3);
+    program.wait_at(3);
+    let job = agent.start(&json!({ "backend": "cuda", "iterations": 5 }));
+    until("it is at the gate", || is_at_gate(&agent, &job));
+    (program, serving, agent, job)
+}
+
 fn lines_of(agent: &Agent, job: &str, begin: &str) -> usize {
     let job = agent.job(job);
     let logs = job["logs"].as_array().expect("a list").iter();
@@ -47,12 +58,7 @@ fn lines_of(agent: &Agent, job: &str, begin: &str) -> usize {
 #[test]
 fn a_program_goes_on_while_nobody_is_there_and_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::new(folder.path());
-    let (mut serving, agent) = start(folder.path());
-    send(&agent, 3);
-    program.wait_at(3);
-    let job = agent.start(&json!({ "backend": "cuda", "iterations": 5 }));
-    until("it is at the gate", || is_at_gate(&agent, &job));
+    let (program, mut serving, agent, job) = at_gate(folder.path());
     let before = agent.job(&job);
     serving.process.kill().unwrap();
     drop(serving);
@@ -88,12 +94,7 @@ fn a_program_goes_on_while_nobody_is_there_and_is_found_again() {
 #[test]
 fn a_program_that_breaks_while_nobody_is_there_has_failed() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::new(folder.path());
-    let (mut serving, agent) = start(folder.path());
-    send(&agent, 3);
-    program.wait_at(3);
-    let job = agent.start(&json!({ "backend": "cuda", "iterations": 5 }));
-    until("it is at the gate", || is_at_gate(&agent, &job));
+    let (program, mut serving, _, job) = at_gate(folder.path());
     serving.process.kill().unwrap();
     drop(serving);
     program.say("broken"); // it ends with another code while nobody is there
@@ -112,12 +113,7 @@ fn a_program_that_breaks_while_nobody_is_there_has_failed() {
 #[test]
 fn a_program_that_was_killed_with_its_server_is_started_again() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::new(folder.path());
-    let (mut serving, agent) = start(folder.path());
-    send(&agent, 3);
-    program.wait_at(3);
-    let job = agent.start(&json!({ "backend": "cuda", "iterations": 5 }));
-    until("it is at the gate", || is_at_gate(&agent, &job));
+    let (program, mut serving, _, job) = at_gate(folder.path());
     serving.process.kill().unwrap();
     drop(serving);
     // As when the machine loses its power: nobody is left to say how it ended.
@@ -143,12 +139,7 @@ fn a_program_that_was_killed_with_its_server_is_started_again() {
 #[test]
 fn a_training_that_was_cancelled_stays_cancelled_and_its_program_is_ended() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::new(folder.path());
-    let (mut serving, agent) = start(folder.path());
-    send(&agent, 3);
-    program.wait_at(3);
-    let job = agent.start(&json!({ "backend": "cuda", "iterations": 5 }));
-    until("it is at the gate", || is_at_gate(&agent, &job));
+    let (program, mut serving, agent, job) = at_gate(folder.path());
     agent.done(&format!("jobs/{job}/cancel"), &Value::Null);
     serving.process.kill().unwrap();
     drop(serving);

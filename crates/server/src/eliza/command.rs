@@ -46,8 +46,8 @@ pub struct ElizaCommand {
 /// Whether the machine has what a program of a backend needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Presence {
-    /// That is found out now and then: `mlx` needs macOS and a `python3` that imports `mlx_lm`, `cuda` an `nvidia-smi`
-    /// that runs; `cpu` needs nothing.
+    /// That is found out now and then: `mlx` needs a `python3` that has `mlx_lm`, `cuda` an `nvidia-smi` that runs; `cpu`
+    /// needs nothing.
     #[default]
     Probed,
     /// It has.

@@ -234,7 +234,8 @@ impl Datasets {
 
     /// Removes the folder of one that is not listed any more. What cannot be removed is listed again at the next start.
     fn remove(&self, id: &DatasetId) {
-        if let Err(error) = fs::remove_dir_all(self.root.join(id.as_str())) {
+        let Ok(id) = id.as_str().parse() else { return };
+        if let Err(error) = data::remove(&self.root, &id) {
             tracing::warn!(dataset = %id, %error, "the folder of a dataset could not be removed");
         }
     }

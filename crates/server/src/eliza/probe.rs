@@ -62,11 +62,14 @@ fn has(backend: Backend, goes_on: &(dyn Fn() -> bool + Sync)) -> bool {
     };
     match backend {
         Backend::Native | Backend::Cpu => true,
-        Backend::Mlx => cfg!(target_os = "macos") && goes_well("python3", &["-c", "import mlx_lm"]),
+        // To import it each time would take seconds.
+        Backend::Mlx => goes_well("python3", &["-c", HAS_MLX_LM]),
         Backend::Cuda => goes_well("nvidia-smi", &["-L"]),
     }
 }
 
+const HAS_MLX_LM: &str =
+    "import sys, importlib.util as modules; sys.exit(modules.find_spec('mlx_lm') is None)";
 const EVERY: Duration = Duration::from_secs(60);
 const TIME_MAX: Duration = Duration::from_secs(20);
 const OUTPUT_MAX: usize = 1_024;
@@ -82,8 +85,23 @@ mod tests {
         let assumed = [(Backend::Cuda, Presence::Assumed), (Backend::Mlx, Presence::Assumed)];
         assert_eq!(of(&assumed), [Backend::Mlx, Backend::Cuda]);
         assert_eq!(of(&[(Backend::Cpu, Presence::Probed)]), [Backend::Cpu], "it is never probed");
-        if !cfg!(target_os = "macos") {
-            assert_eq!(of(&[(Backend::Mlx, Presence::Probed)]), []);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_module_is_looked_for_and_not_imported() {
+        let folder = tempfile::tempdir().unwrap();
+        if bounded::ask(bounded::program("python3").arg("--version"), TIME_MAX, OUTPUT_MAX, &|| true).is_err()
+        {
+            return;
         }
+        let has = || {
+            let mut python = bounded::program("python3");
+            python.env("PYTHONPATH", folder.path()).args(["-S", "-c", HAS_MLX_LM]);
+            bounded::ask(&mut python, TIME_MAX, OUTPUT_MAX, &|| true).unwrap().end.is_success()
+        };
+        assert!(!has());
+        std::fs::write(folder.path().join("mlx_lm.py"), "raise SystemExit(1)").unwrap();
+        assert!(has());
     }
 }

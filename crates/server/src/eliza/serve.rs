@@ -1,10 +1,11 @@
 //! Makes yard and archive agree, and answers for them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use trainyard_core::{QueueName, QueueSettings, Retention};
-use trainyard_eliza::{Backend, Eliza, Settings};
+use trainyard_eliza::{Backend, Eliza, Settings, Task};
 use trainyard_http::{Mount, PublicUrl, block_on};
 use trainyard_runtime::{Builder, Trainyard};
 
@@ -16,6 +17,7 @@ use super::tending::Tending;
 use super::trainers::register;
 use crate::OpenError;
 use crate::memory::{memory_mib, turn_away, with_memory};
+use crate::records::RecordsError;
 
 /// What is to be mounted, and the threads that end with the yard.
 pub(crate) struct Serving {
@@ -73,6 +75,7 @@ pub(crate) fn serve(
 ) -> Result<Serving, OpenError> {
     let cleared = archive.processes.as_ref().map(|processes| processes.clear_away(yard));
     let cleared = cleared.transpose().map_err(OpenError::archive)?;
+    catch_up(archive, yard).map_err(OpenError::archive)?;
     let settings = settings(archive, config, public_url);
     let host = AgentHost::new(Arc::clone(archive), yard.clone());
     let adapter = Eliza::new(Arc::new(yard.clone()), Arc::new(host), archive.events.clone(), settings);
@@ -94,6 +97,15 @@ pub(crate) fn serve(
         helpers,
         orphans: cleared.map_or(0, |cleared| cleared.ended),
     })
+}
+
+/// What the yard has trained on counts, also when the catalogue was lost meanwhile: or for long nothing would be new.
+fn catch_up(archive: &Archive, yard: &Trainyard) -> Result<(), RecordsError> {
+    let totals: BTreeMap<Task, u64> = yard.read(|yard| {
+        let seen = yard.rules().filter_map(|(of, rule)| Task::of(of).zip(rule.history.watermark));
+        seen.collect()
+    });
+    archive.catalog.raise_totals(&totals)
 }
 
 fn settings(archive: &Archive, config: &ElizaConfig, public_url: Option<&PublicUrl>) -> Settings {

@@ -56,7 +56,7 @@ mod usable;
 mod write;
 
 pub use crate::dataset::{
-    BadDatasetId, BuildError, DatasetId, Layout, OpenError, Opened, Order, Record, build, open,
+    BadDatasetId, BuildError, DatasetId, Layout, OpenError, Opened, Order, Record, build, open, remove,
 };
 pub use crate::error::{Problem, ReadError, Refusal};
 pub use crate::id::Id;

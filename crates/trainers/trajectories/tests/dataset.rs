@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use trainyard_trajectories::{
     BuildError, DatasetId, Layout, Limits, LlmCall, Order, PrivacyFilter, Record, RowLimits, Rows, Task,
-    Trajectory, build, open,
+    Trajectory, build, open, remove,
 };
 
 fn id(text: &str) -> DatasetId {
@@ -416,4 +416,23 @@ proptest! {
         prop_assert_eq!(fs::read_dir(layout.trajectories()).unwrap().count(), kept.len());
         prop_assert_eq!(&open(root.path()).unwrap().datasets, &[record]);
     }
+}
+
+#[test]
+fn one_that_is_removed_is_never_listed_by_half() {
+    let root = tempfile::tempdir().unwrap();
+    let [one, other] = ["dataset-1", "dataset-2"].map(id);
+    for id in [&one, &other] {
+        build_of(root.path(), &Order::new(id.clone(), 1), &[made("t", 1)]).unwrap();
+    }
+    // As a kill in the middle leaves it, with a record that says that it is whole.
+    let half = root.path().join(".dataset-1.building");
+    fs::create_dir(&half).unwrap();
+    fs::copy(Layout::new(root.path(), &one).record(), half.join("metadata.json")).unwrap();
+    remove(root.path(), &one).unwrap();
+    assert!(!half.exists());
+    assert_eq!(remove(root.path(), &one).unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::rename(Layout::new(root.path(), &other).folder(), &half).unwrap();
+    let opened = open(root.path()).unwrap();
+    assert_eq!((opened.datasets.len(), opened.cleared, opened.strange.len()), (0, 1, 0));
 }

@@ -154,6 +154,15 @@ impl Catalog {
         Ok(self.records.all(TOTALS, [], total)?.into_iter().collect())
     }
 
+    /// Counts on from these, where there are fewer: for a catalogue that was lost.
+    pub(crate) fn raise_totals(&self, totals: &BTreeMap<Task, u64>) -> Result<(), RecordsError> {
+        let sql = "INSERT INTO tasks VALUES (?1, ?2)
+            ON CONFLICT DO UPDATE SET total = excluded.total WHERE total < excluded.total";
+        totals.iter().try_for_each(|(task, total)| {
+            self.records.step(sql, params![task.as_str(), stored(*total)]).map(drop)
+        })
+    }
+
     /// Whether a file of this digest was taken in whole.
     pub(crate) fn is_imported(&self, digest: &str) -> Result<bool, RecordsError> {
         let sql = "SELECT count(*) FROM imports WHERE digest = ?1";

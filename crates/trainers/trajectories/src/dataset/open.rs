@@ -49,6 +49,23 @@ pub fn open(root: &Path) -> Result<Opened, OpenError> {
     Ok(opened)
 }
 
+/// Removes a dataset. Whatever happens meanwhile, it is whole before and not listed afterwards: what is left over after
+/// a crash, [`open`] clears away.
+///
+/// # Errors
+/// When the disk does not do its part, or there is none.
+pub fn remove(root: &Path, id: &DatasetId) -> io::Result<()> {
+    let (whole, hidden) = (Layout::new(root, id), Layout::hidden(root, id));
+    match fs::remove_dir_all(hidden.folder()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    fs::rename(whole.folder(), hidden.folder())?;
+    #[cfg(unix)]
+    File::open(root)?.sync_all()?;
+    fs::remove_dir_all(hidden.folder())
+}
+
 /// Whether a folder of that name is a dataset that was not built to its end, and not somebody else's.
 fn is_half(name: &str) -> bool {
     let id = name.strip_prefix(HIDDEN.0).and_then(|name| name.strip_suffix(HIDDEN.1));
