@@ -1,7 +1,9 @@
-//! Virtual clocks, failing journals, bare yards and conformance suites for trainyard.
+//! Virtual clocks, failing journals, bare yards, hostile requests and conformance suites for trainyard.
 
 pub mod arbitrary;
 pub mod bare_yard;
+pub mod client;
 pub mod clock;
 pub mod failing_journal;
+pub mod hostile;
 pub mod journal_conformance;

@@ -10,13 +10,15 @@ use support::{Bench, Told};
 use trainyard_eliza::Settings;
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request};
+use trainyard_testkit::hostile;
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 const TOKEN: &str = "s3cret";
 
-fn segment() -> impl Strategy<Value = String> {
-    let known = prop::sample::select(vec![
+fn path() -> impl Strategy<Value = String> {
+    let starts = ["/api/training"];
+    let segments = [
         "status",
         "trajectories",
         "datasets",
@@ -37,23 +39,8 @@ fn segment() -> impl Strategy<Value = String> {
         "t-0",
         "00000000-0000-0000-0000-000000000001",
         "00000000-0000-0000-0000-000000000002",
-        "..",
-        "%2e%2e",
-        "%00",
-        "%ff",
-        "%",
-        "",
-    ]);
-    prop_oneof![8 => known.prop_map(str::to_owned), 1 => "[a-z0-9%._~-]{0,12}"]
-}
-
-fn path() -> impl Strategy<Value = String> {
-    let query = prop::option::of("[a-zA-Z0-9=&%+._-]{0,60}|(limit|offset)=[0-9eE.+-]{0,12}");
-    (prop::collection::vec(segment(), 0..4), query).prop_map(|(segments, query)| {
-        let rest: String = segments.iter().flat_map(|segment| ["/", segment]).collect();
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        format!("/api/training{rest}{query}")
-    })
+    ];
+    hostile::path(&starts, &segments, "[a-zA-Z0-9=&%+._-]{0,60}|(limit|offset)=[0-9eE.+-]{0,12}")
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -122,31 +109,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn header() -> impl Strategy<Value = (&'static str, String)> {
-    let names = vec![
-        "content-type",
-        "content-encoding",
-        "content-length",
-        "transfer-encoding",
-        "x-api-key",
-        "x-milady-token",
-        "authorization",
-        "host",
-        "origin",
-        "upgrade",
-    ];
-    let values = prop::sample::select(vec![
-        "application/json",
-        "gzip",
-        "identity",
-        "99999999999",
-        "evil.example",
-        "https://evil.example",
-        "http://localhost:3000",
-        "websocket",
-        "Bearer s3cret",
-        "s3cret",
-    ]);
-    (prop::sample::select(names), prop_oneof![values.prop_map(str::to_owned), "[ -~]{0,30}"])
+    let names = ["x-api-key", "x-milady-token", "origin", "upgrade"];
+    let values = ["https://evil.example", "http://localhost:3000", "websocket", "Bearer s3cret", "s3cret"];
+    hostile::header(&names, &values)
 }
 
 fn check(told: &Told) -> Result<(), TestCaseError> {
