@@ -44,7 +44,7 @@ impl Trainer for AdapterTrainer {
         };
         let order = self.cpu.order(parameters).map_err(TrainError::failed)?;
         // As the training parts them.
-        let (learning, held_out) = split(rows.clone(), |row| row.id.clone(), HELD_OUT_SHARE);
+        let (learning, held_out) = split(rows.clone(), HELD_OUT_SHARE);
         let (count, kept) = (learning.len(), held_out.len());
         drop(learning);
         rows::keep_held_out(cx.dir()?, held_out)?;
