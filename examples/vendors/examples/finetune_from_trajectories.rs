@@ -1,86 +1,68 @@
-//! A small language model learns from what agents have done when to answer, and is judged before and after.
+//! A small language model learns from what agents have done, and is judged before and after: all of it over elizaOS's
+//! wire, in one process and without any other program.
 //!
-//! `cargo run --release --example finetune_from_trajectories` makes a base model from scratch, trains an adapter beside it
-//! on the rows of one task, draws the loss, and prints three scores on rows that were held out.
+//! `cargo run --release --example finetune_from_trajectories` takes trajectories in from a file, builds a dataset without
+//! what is private, starts a job of the backend `cpu`, which makes a base model first and then trains an adapter beside
+//! it, draws the loss, and asks for the benchmark.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-use trainyard::{Class, Context, JobToTrain, Kind, Outcome, QueueName, Subject, Submission};
+use serde_json::{Value, json};
+use trainyard::port::Change;
 use trainyard_examples::{Scratch, chart};
-use trainyard_finetune::{Adapter, Base, Benchmark, Order, Rank, Recipe, Source, Speech, train_adapter};
-use trainyard_trajectories::{self as data, Layout, PrivacyFilter, Row, RowLimits, Rows, Task, Trajectories};
+use trainyard_server::{Service, ServiceConfig};
 
-const ITERATIONS: u64 = 120;
+type Answer<T> = Result<T, Box<dyn Error>>;
 
-/// The rows of a task, from trajectories that were made a dataset first: what is private is taken out.
-fn rows(folder: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
-    let sent = File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/trajectories.jsonl"))?;
-    let order = data::Order::new("dataset-1".parse()?, 1_770_000_000_000);
-    let sent = Trajectories::new(BufReader::new(sent), data::Limits::default());
-    let record = data::build(folder, &order, &PrivacyFilter::new("a salt"), sent)?;
-    let file = File::open(Layout::new(folder, &record.id).task(Task::ShouldRespond))?;
-    Ok(Rows::new(BufReader::new(file), RowLimits::default()).collect::<Result<_, _>>()?)
-}
+const ITERATIONS: u64 = 80;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Answer<()> {
     let folder = Scratch::new("finetune-from-trajectories")?;
-    let rows = rows(&folder.path().join("datasets"))?;
-    let (train, held_out) = data::split(rows.clone(), data::HELD_OUT_SHARE);
-    println!("{} rows to learn from, {} held out", train.len(), held_out.len());
-
-    let threads = std::thread::available_parallelism()?;
-    let base = Base::make(&Recipe::new(1), threads, &mut |_| true).ok_or("it goes on to the end")?;
-    let base_folder = folder.path().join("base");
-    base.save(&base_folder)?;
-    println!("a base of {} weights was made; its answers:", base.shape().weights());
-    let asked = held_out.iter().take(3);
-    let show = |adapter: Option<&Adapter>| {
-        for row in asked.clone() {
-            let answer = base.answer(adapter, &row.system, &row.user, &Speech::greedy());
-            println!("    {answer:?}, where {:?} was expected", row.expected);
-        }
+    let config = ServiceConfig::new(folder.path())
+        .with_listen("127.0.0.1:0".parse()?)
+        .with_eliza_trajectories(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/trajectories.jsonl"));
+    let (service, _) = Service::open(config)?;
+    let url = format!("{}/api/training", service.url());
+    let get = |path: &str| -> Answer<Value> {
+        Ok(ureq::get(format!("{url}/{path}")).call()?.body_mut().read_json()?)
     };
-    show(None);
-    let judge = |adapter| Benchmark::new(1).run(&base, adapter, &held_out, threads, &|| true);
-    let before = judge(None)?;
+    let post = |path: &str, body: &Value| -> Answer<Value> {
+        Ok(ureq::post(format!("{url}/{path}")).send_json(body)?.body_mut().read_json()?)
+    };
 
-    let order = Order::new(Source::Folder(base_folder)).with_iterations(ITERATIONS)?.with_batch_size(8)?;
-    let order = order.with_learning_rate(0.015)?.with_rank(Rank::new(16, 32.0).ok_or("within bounds")?);
-    let kind = Kind::new("finetune")?;
-    let trainer = move |cx: &mut Context, job: &JobToTrain| train_adapter(cx, job, &rows, &order);
-    let builder = trainyard::open(folder.path().join("yard")).trainer(kind.clone(), trainer);
-    let (yard, _) = builder.start()?;
-    let class = Arc::new(Class::new(kind, QueueName::new("training")?));
-    let job = yard.submit(Submission::new(yard.job_id(), Subject::new("dataset/1")?, class)).wait()?.job;
-    let outcome = yard.finished(job).wait()?;
-    let Outcome::Completed { model: Some(id) } = outcome else { return Err(outcome.to_string().into()) };
-    let model = yard.model(id).ok_or("it was just made")?;
-    let artifact = yard.artifact_path(&model)?;
-    let adapter = Adapter::open(&artifact, &base)?;
-    let story: Value = serde_json::from_reader(File::open(artifact.join("training.json"))?)?;
-    let losses: Vec<f64> = serde_json::from_value(story["losses"].clone())?;
-    yard.shutdown(Duration::from_secs(5)).wait()?;
-
-    println!("loss over iterations\n{}", chart(&[('*', losses.clone())], 76, 14));
-    println!("its answers with the adapter:");
-    show(Some(&adapter));
-    let after = judge(Some(&adapter))?;
-    println!("on held-out rows   before   after");
-    for (what, before, after) in [
-        ("coherence", before.coherence, after.coherence),
-        ("consistency", before.consistency, after.consistency),
-        ("helpfulness", before.helpfulness, after.helpfulness),
-    ] {
-        println!("{what:>16}   {before:.4}   {after:.4}");
+    let dataset = post("datasets/build", &json!({ "limit": 250 }))?["dataset"].take();
+    println!("{} examples of {} trajectories", dataset["exampleCount"], dataset["trajectoryCount"]);
+    let mut changes = service.yard().subscribe_with(10_000);
+    let job = json!({ "datasetId": dataset["id"], "backend": "cpu", "iterations": ITERATIONS, "batchSize": 8, "learningRate": 0.01 });
+    let job = post("jobs", &job)?["job"]["id"].take();
+    let job = job.as_str().ok_or("a job has an id")?;
+    let (mut losses, mut done) = (Vec::new(), get(&format!("jobs/{job}"))?["job"].take());
+    while matches!(done["status"].as_str(), Some("queued" | "running")) {
+        match changes.next_timeout(Duration::from_secs(60)) {
+            Some(Change::Progressed { progress, .. }) if progress.step > 0 => {
+                losses.extend(progress.loss.map(|loss| loss.get()));
+            }
+            Some(Change::Progressed { .. }) => {} // the base is made
+            Some(Change::Happened { .. } | Change::Missed { .. }) | None => {
+                done = get(&format!("jobs/{job}"))?["job"].take();
+            }
+        }
     }
-    let (first, last) = losses.first().zip(losses.last()).ok_or("every step has one")?;
-    assert!(*last < 0.5 * first, "the loss falls: from {first:.3} to {last:.3}");
-    assert!(after.coherence > before.coherence, "rows that were held out are foreseen better");
+    println!("{}", done["logs"][0].as_str().unwrap_or_default());
+    println!("loss over iterations\n{}", chart(&[('*', losses.clone())], 76, 14));
+
+    let model = done["modelId"].as_str().ok_or_else(|| format!("it made none: {done}"))?;
+    let mut measured = post(&format!("models/{model}/benchmark"), &json!({}))?;
+    while measured["pending"] == true {
+        // It goes on; who asks meanwhile waits with those who have asked.
+        measured = post(&format!("models/{model}/benchmark"), &json!({}))?;
+    }
+    println!("benchmark {}: {}", measured["status"], measured["output"].as_str().unwrap_or_default());
+    service.shutdown(Duration::from_secs(5));
+    let (first, last) = losses.first().zip(losses.last()).ok_or("every step is reported")?;
+    assert!(*last < 0.7 * first, "the loss falls: from {first:.3} to {last:.3}");
+    assert_eq!(measured["status"], "passed", "rows that were held out are answered better");
     Ok(())
 }
