@@ -38,9 +38,9 @@ fn gated(folder: &Path, gate: &Arc<Gate>) -> ServiceConfig {
     config(folder).with_mathfi_contestants(contestants(gate)).with_mathfi_checkpoint_every(Duration::ZERO)
 }
 
-/// What the steady one shows at the gate.
+/// What the steady one shows at the gate, and not one step before: what it shows last is durable a moment later.
 fn is_at_gate(caller: &Caller, training: &str) -> bool {
-    let least = f64::from(WAITS_AT - 1) / f64::from(STEPS) - 0.02;
+    let least = f64::from(WAITS_AT) / f64::from(STEPS) - 0.02;
     caller.latest(training, "BSEV02").is_some_and(|latest| latest > least)
 }
 
