@@ -96,7 +96,7 @@ fn a_killed_contest_is_won_by_a_real_algorithm() {
     std::fs::write(folder.path().join(REAL), "").unwrap();
     let (mut serving, caller) = start(folder.path());
     // On this set nobody is good at first, and one is never good. It is large enough for the target to be out of reach of
-    // the first results and within reach of the later ones, whatever the seed, which no test can choose here.
+    // the first results and within reach of the later ones, with every seed that was tried; no test can choose it here.
     let mut csv = Vec::new();
     made::crossing(1, 12_000).write_csv(&mut csv).unwrap();
     let csv = String::from_utf8(csv).unwrap();
