@@ -1,12 +1,9 @@
 //! Threads that run trainers: made when needed, used again, gone after a while without work.
 
 use std::io;
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicUsize, Ordering, Receiver, Sender, TrySendError, bounded, thread};
 
 /// Work for a thread. What it returns says whether the thread may be used again.
 pub(crate) type Task = Box<dyn FnOnce() -> Afterwards + Send>;
