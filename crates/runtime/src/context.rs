@@ -4,7 +4,6 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crossbeam_channel::Sender;
 use trainyard_core::port::HandleError;
 use trainyard_core::{
     Checkpoint, Contact, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained, Yard,
@@ -14,7 +13,7 @@ use crate::board::Board;
 use crate::call::Call;
 use crate::folder::{self, DataFolder, NotKept};
 use crate::run::{Shared, Shown};
-use crate::sync::{Arc, Mutex, RwLock};
+use crate::sync::{Arc, Mutex, RwLock, Sender};
 use crate::telemetry::{self, Meters};
 use crate::ticket::Promise;
 use crate::{OutsideDataFolder, Stop, Ticket, TrainError};

@@ -2,13 +2,12 @@
 
 use std::iter::Peekable;
 
-use crossbeam_channel::Receiver;
 use trainyard_core::{Answer, Command, Fact, Rejection, Timestamp, Yard};
 use trainyard_journal::{Journal, JournalError, Position, Reading};
 
 use crate::DriveError;
 use crate::load::Load;
-use crate::sync::{Arc, RwLock};
+use crate::sync::{Arc, Notices, RwLock};
 
 /// Decides on a private yard, commits, and only then lets readers see.
 ///
@@ -251,7 +250,7 @@ impl Driver {
     }
 
     /// Where notices arrive that others have written.
-    pub(crate) fn notices(&self) -> Receiver<Position> {
+    pub(crate) fn notices(&self) -> Notices<Position> {
         self.journal.watch()
     }
 

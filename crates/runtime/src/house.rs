@@ -1,16 +1,14 @@
 //! What the driver and everybody who asks it something have in common.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use crossbeam_channel::TrySendError;
 use trainyard_core::port::{HandleError, Receipt};
 use trainyard_core::{Command, JobId, Outcome, Reason, Rejection, Timestamp, Yard};
 
 use crate::call::{Call, Reply, stopped};
 use crate::context::Wiring;
 use crate::hub::Hub;
-use crate::sync::{Arc, AtomicBool, AtomicI64, Ordering, RwLock};
+use crate::sync::{Arc, AtomicBool, AtomicI64, OnceLock, Ordering, RwLock, TrySendError};
 use crate::ticket::Promise;
 use crate::waiters::Waiters;
 use crate::{Clock, Ticket};

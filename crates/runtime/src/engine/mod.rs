@@ -9,7 +9,6 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, after, never, select};
 use trainyard_core::{Abilities, Command, Event, JobId, Reason, Run, Subject, Timestamp};
 use trainyard_journal::Position;
 
@@ -19,7 +18,7 @@ use crate::call::{Call, Reply, stopped, weight};
 use crate::floor::Floor;
 use crate::house::House;
 use crate::sweep::{Broom, Folders};
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, First, Notices, Ordering, Receiver, first_of, never};
 use crate::ticket::Promise;
 use crate::{DriveError, Driver, ShutdownReport, Turned, telemetry, worker};
 
@@ -30,7 +29,7 @@ pub(crate) struct Engine {
     pub(crate) house: Arc<House>,
     pub(crate) inbox: Receiver<Call>,
     pub(crate) alarm: Receiver<()>,
-    pub(crate) notices: Receiver<Position>,
+    pub(crate) notices: Notices<Position>,
     pub(crate) abilities: Abilities,
     pub(crate) report_every: Duration,
     pub(crate) folders: Folders,
@@ -138,24 +137,14 @@ impl Engine {
         if wake_at.is_some_and(|deadline| deadline <= self.house.now()) {
             return;
         }
-        let timer = match wake_at.and_then(|deadline| self.house.until(deadline)) {
-            Some(wait) => after(wait.min(SLEEP_MAX)),
-            None => never(),
-        };
-        let (mut is_rung, mut is_noticed) = (Ok(()), Ok(false));
-        select! {
-            recv(self.inbox) -> call => calls.extend(call),
-            recv(self.notices) -> notice => is_noticed = notice.map(|_| true),
-            recv(self.alarm) -> rung => is_rung = rung,
-            recv(timer) -> _ => {}
-        }
+        let timer = wake_at.and_then(|deadline| self.house.until(deadline)).map(|wait| wait.min(SLEEP_MAX));
         // A channel whose senders are gone would wake us for ever.
-        if is_rung.is_err() {
-            self.alarm = never();
-        }
-        match is_noticed {
-            Ok(is_noticed) => self.agenda.is_noticed |= is_noticed,
-            Err(_) => self.notices = never(),
+        match first_of(&self.inbox, &self.notices, &self.alarm, timer) {
+            First::Call(call) => calls.extend(call),
+            First::Notice(Ok(_)) => self.agenda.is_noticed = true,
+            First::Notice(Err(_)) => self.notices = crossbeam_channel::never(),
+            First::Alarm(Err(_)) => self.alarm = never(),
+            First::Alarm(Ok(())) | First::Timer => {}
         }
     }
 
