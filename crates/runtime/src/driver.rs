@@ -265,9 +265,12 @@ impl Driver {
             *committed = self.private.clone();
             return Ok(());
         }
-        for fact in news.facts.iter().chain(facts) {
+        let news = news.facts.iter().chain(facts);
+        for fact in news.clone() {
             committed.apply(fact)?;
         }
+        // Both hold the same now; a million jobs in line need not be there twice.
+        committed.share_jobs(&self.private, news.filter_map(|fact| fact.event.job()));
         Ok(())
     }
 }

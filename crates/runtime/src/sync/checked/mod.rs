@@ -8,7 +8,7 @@ mod channel;
 mod lock;
 mod patience;
 
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64};
 pub(crate) use shuttle::thread;
 
 pub(crate) use self::channel::{Receiver, Sender, bounded, first_of, never};
