@@ -10,7 +10,9 @@ use trainyard_core::{Outcome, Resources};
 use trainyard_runtime::{Context, JobToTrain, Trainyard};
 use trainyard_testkit::failing_journal::{FailingJournal, When};
 
-use crate::rig::{DONE, Rig, answer, check, check_replay, id, is_stopped, kind, quick, shut_down, submit};
+use crate::rig::{
+    DONE, LONG, Rig, answer, check, check_replay, id, is_stopped, kind, quick, shut_down, submit,
+};
 
 const ASKING: u128 = 3;
 
@@ -36,9 +38,9 @@ fn ask(yard: &Trainyard) -> Vec<JoinHandle<Vec<Told>>> {
 
 /// Compares what they were told with the journal: nothing but the truth, or that the yard has stopped. With `orderly`
 /// nothing is in doubt.
-fn compare(rig: &Rig, asking: Vec<JoinHandle<Vec<Told>>>, orderly: bool) {
+fn compare(rig: &Rig, told: Vec<Told>, orderly: bool) {
     let yard = rig.replayed();
-    for (job, receipt, end) in asking.into_iter().flat_map(|asking| asking.join().unwrap()) {
+    for (job, receipt, end) in told {
         let found = yard.job(id(job));
         match receipt {
             Ok(receipt) => assert!(receipt.job == id(job) && found.is_some(), "{job} was acknowledged"),
@@ -89,7 +91,8 @@ fn all_are_answered_when_the_yard_is_shut_down_in_between() {
         let asking = ask(&yard);
         shut_down(&yard);
         assert!(yard.stopped().is_some());
-        compare(rig, asking, true);
+        let told = asking.into_iter().flat_map(|asking| asking.join().unwrap()).collect();
+        compare(rig, told, true);
         assert!(is_stopped(&submit(&yard, 99).wait()));
         assert!(is_stopped(&yard.finished(id(1)).wait()));
     });
@@ -104,10 +107,9 @@ fn all_are_answered_when_the_journal_fails_in_the_middle() {
         faults.fail_commit(thread_rng().gen_range(2..8), when);
         let yard = rig.builder_of(1, journal).trainer(kind(), quick).start().unwrap().0;
         let asking = ask(&yard);
-        let asking: Vec<_> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
-        let closed = yard.shutdown(crate::rig::LONG).wait();
+        let told = asking.into_iter().flat_map(|asking| asking.join().unwrap()).collect();
+        let closed = yard.shutdown(LONG).wait();
         assert!(is_stopped(&closed), "there are more commits than that: {closed:?}");
-        let told = asking.into_iter().map(|told| thread::spawn(move || told)).collect();
         compare(rig, told, false);
     });
 }

@@ -6,13 +6,13 @@ use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread::{self, JoinHandle};
 use trainyard_core::port::{Change, Changes};
-use trainyard_core::{Event, Progress, Trained};
-use trainyard_runtime::{Context, JobToTrain, Subscription, Trainyard};
+use trainyard_core::{Event, Progress, Reason, Resources, Trained};
+use trainyard_runtime::{Context, JobToTrain, Subscription, TrainError, Trainyard};
 
 use crate::rig::{DONE, LONG, Rig, check, id, kind, shut_down, submit};
 
 /// Reports twice, and is done.
-fn talkative(cx: &mut Context, _: &JobToTrain) -> Result<Trained, trainyard_runtime::TrainError> {
+fn talkative(cx: &mut Context, _: &JobToTrain) -> Result<Trained, TrainError> {
     cx.report(Progress::step(1, 2))?;
     cx.report(Progress::step(2, 2).with_performance(0.5)?)?;
     Ok(Trained::default())
@@ -72,14 +72,17 @@ fn check_told(rig: &Rig, told: Vec<Change>) {
 #[test]
 fn revisions_have_no_gaps_and_nothing_is_told_of_the_dead() {
     check(600, |rig| {
-        let yard = rig.builder().trainer(kind(), talkative).start().unwrap().0;
+        let yard = rig.builder().trainer(kind(), talkative).capacity(Resources::slots(2)).start().unwrap().0;
         let small = thread_rng().gen_range(1..4);
         let listening = [listen(&yard, 0, small), listen(&yard, 1, 100), listen(&yard, 2, small)];
         for job in 1..=2 {
             submit(&yard, job).wait().unwrap();
         }
+        // The second is taken back, before it begins, while it talks, or too late.
+        let taken_back = yard.cancel(id(2), Reason::new("x")).wait();
         for job in 1..=2 {
-            assert_eq!(yard.finished(id(job)).wait(), Ok(DONE));
+            let is_done = yard.finished(id(job)).wait() == Ok(DONE);
+            assert_eq!(is_done, job == 1 || taken_back.is_err());
             assert_eq!(yard.progress(id(job)), None, "it has left the board");
         }
         shut_down(&yard);
