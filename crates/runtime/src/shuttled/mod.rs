@@ -7,6 +7,7 @@
 
 mod board;
 mod channels;
+mod hub;
 mod inbox;
 mod pool;
 
