@@ -15,6 +15,7 @@ use crate::floor::{Floor, Registered};
 use crate::folder::DataFolder;
 use crate::house::{House, SharedTime};
 use crate::hub::Hub;
+use crate::inbox::inbox;
 use crate::pool::Pool;
 use crate::sweep::{Broom, Folders};
 use crate::sync::{Arc, AtomicBool, OnceLock, bounded, thread};
@@ -185,7 +186,7 @@ impl Builder {
         let report = OpenReport::new(&yard.read(), &opened.facts[opened.news..]);
         telemetry::opened(&report);
 
-        let (inbox, calls) = bounded(self.inbox_max);
+        let (inbox, calls) = inbox(self.inbox_max);
         let hub = Arc::new(Hub::default());
         let board = Board::new(Arc::clone(&hub));
         let wiring = Arc::new(Wiring {

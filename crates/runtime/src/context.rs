@@ -12,8 +12,9 @@ use trainyard_core::{
 use crate::board::Board;
 use crate::call::Call;
 use crate::folder::{self, DataFolder, NotKept};
+use crate::inbox::Inbox;
 use crate::run::{Shared, Shown};
-use crate::sync::{Arc, Mutex, RwLock, Sender};
+use crate::sync::{Arc, Mutex, RwLock};
 use crate::telemetry::{self, Meters};
 use crate::ticket::Promise;
 use crate::{OutsideDataFolder, Stop, Ticket, TrainError};
@@ -40,7 +41,7 @@ pub struct Context {
 
 /// Where the words of trainers go.
 pub(crate) struct Wiring {
-    pub(crate) inbox: Sender<Call>,
+    pub(crate) inbox: Inbox,
     pub(crate) board: Board,
     pub(crate) committed: Arc<RwLock<Yard>>,
     pub(crate) folder: DataFolder,

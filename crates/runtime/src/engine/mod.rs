@@ -17,6 +17,7 @@ use batch::Batch;
 use crate::call::{Call, Reply, stopped, weight};
 use crate::floor::Floor;
 use crate::house::House;
+use crate::inbox::Calls;
 use crate::sweep::{Broom, Folders};
 use crate::sync::{Arc, First, Notices, Ordering, Receiver, first_of, never};
 use crate::ticket::Promise;
@@ -27,7 +28,7 @@ pub(crate) struct Engine {
     pub(crate) driver: Driver,
     pub(crate) floor: Floor,
     pub(crate) house: Arc<House>,
-    pub(crate) inbox: Receiver<Call>,
+    pub(crate) inbox: Calls,
     pub(crate) alarm: Receiver<()>,
     pub(crate) notices: Notices<Position>,
     pub(crate) abilities: Abilities,
@@ -204,10 +205,7 @@ impl Engine {
         for reply in agenda.unanswered.into_iter().chain(agenda.planned.replies) {
             reply.refuse(&reason);
         }
-        for call in inbox.try_iter() {
-            call.refuse(&reason);
-        }
-        drop(inbox);
+        inbox.close(&reason);
         broom.rest();
         drop(driver);
         if let Some(promise) = closing.and_then(|closing| closing.promise) {

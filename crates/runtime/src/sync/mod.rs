@@ -6,10 +6,10 @@ mod checked;
 #[cfg(not(feature = "shuttle"))]
 mod plain;
 
-pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::atomic::{Ordering, fence};
 pub(crate) use std::sync::{Arc, Weak};
 
-pub(crate) use crossbeam_channel::{RecvError, TrySendError};
+pub(crate) use crossbeam_channel::{RecvError, SendError, TrySendError};
 
 #[cfg(feature = "shuttle")]
 pub(crate) use self::checked::{

@@ -223,16 +223,12 @@ impl<T> Clone for Receiver<T> {
 }
 
 impl<T> Drop for Receiver<T> {
-    /// With the last one goes what nobody has received. What is offered is its sender's again.
+    /// What nobody has received stays until the senders are gone, too.
     fn drop(&mut self) {
+        // Others may go on before.
+        let state = self.channel.state.lock();
         if self.channel.receivers.fetch_sub(1, Ordering::SeqCst) == 1 {
-            let mut state = self.channel.state.lock();
-            let left = match self.channel.capacity {
-                0 => VecDeque::new(),
-                _ => std::mem::take(&mut state.queue),
-            };
             self.channel.tell(state);
-            drop(left);
         }
     }
 }
