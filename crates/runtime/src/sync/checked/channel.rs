@@ -187,6 +187,7 @@ impl<T> Receiver<T> {
         self.channel.take(self.channel.state.lock())
     }
 
+    #[cfg(test)]
     pub(crate) fn recv_timeout(&self, bound: Duration) -> Result<T, RecvTimeoutError> {
         let channel = &*self.channel;
         let mut state = channel.state.lock();
