@@ -15,7 +15,8 @@ pub struct Task {
 
 impl Task {
     pub fn read() -> Self {
-        let mut task = Self { folder: ".".into(), jobs: 1_000, submitters: 256, set: vec![], next: AtomicU64::new(0) };
+        let mut task =
+            Self { folder: ".".into(), jobs: 1_000, submitters: 256, set: vec![], next: AtomicU64::new(0) };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let value = words.next().unwrap_or_else(|| panic!("{word} needs a value"));

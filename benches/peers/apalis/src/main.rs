@@ -19,9 +19,9 @@ use shared::Task as Asked;
 #[tokio::main]
 async fn main() {
     let task = Arc::new(Asked::read());
-    let connections = task.setting("connections", 2) as u32;
+    let connections = task.setting("connections", 4) as u32;
     let batch = task.setting("batch", 256) as usize;
-    let poll = Duration::from_millis(task.setting("poll_ms", 1));
+    let poll = Duration::from_millis(task.setting("poll_ms", 20));
     let options = SqliteConnectOptions::new()
         .filename(task.folder.join("jobs.sqlite"))
         .create_if_missing(true)
@@ -38,7 +38,8 @@ async fn main() {
         .await
         .expect("a new file");
     SqliteStorage::migrations().run(&pool).await.expect("tables");
-    let config = Config::default().queue("nothing").batch_size(batch).lock_tasks(task.setting("lock", 0) == 1);
+    let config =
+        Config::default().queue("nothing").batch_size(batch).lock_tasks(task.setting("lock", 0) == 1);
     let storage: SqliteStorage<u64> = SqliteStorage::new(&pool).with_config(config);
 
     let handled = Arc::new(AtomicU64::new(0));
@@ -51,11 +52,17 @@ async fn main() {
         .backend(storage.clone().poll_with_interval(poll))
         .parallelize(tokio::spawn)
         .build(nothing);
-    tokio::spawn(async move { worker.run().await.expect("it works") });
+    tokio::select! {
+        ended = worker.run() => panic!("the worker has ended: {ended:?}"),
+        () = submit_and_wait(&task, &storage, &handled) => {}
+    }
+    std::process::exit(0);
+}
 
+async fn submit_and_wait(task: &Arc<Asked>, storage: &SqliteStorage<u64>, handled: &AtomicU64) {
     let start = Instant::now();
     for _ in 0..task.submitters {
-        let (task, mut storage) = (Arc::clone(&task), storage.clone());
+        let (task, mut storage) = (Arc::clone(task), storage.clone());
         tokio::spawn(async move {
             while let Some(number) = task.next() {
                 storage.push(number).await.expect("it is pushed");
@@ -67,7 +74,7 @@ async fn main() {
     }
     loop {
         let done: i64 = sqlx::query_scalar("SELECT count(*) FROM Jobs WHERE status = 'Done'")
-            .fetch_one(&pool)
+            .fetch_one(storage.pool())
             .await
             .expect("it counts");
         if done as u64 == task.jobs {
@@ -76,5 +83,4 @@ async fn main() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     task.tell("apalis-sqlite", "1.0.0", start);
-    std::process::exit(0);
 }

@@ -27,7 +27,10 @@ async fn main() {
     let workers = task.setting("workers", 2);
     let pull = task.setting("pull", 256) as u32;
     let builder = RustQueue::redb(task.folder.join("jobs.redb")).expect("a new file");
-    let queue = builder.with_write_coalescing(BufferedRedbConfig { interval_ms, max_batch }).build().expect("a queue");
+    let queue = builder
+        .with_write_coalescing(BufferedRedbConfig { interval_ms, max_batch })
+        .build()
+        .expect("a queue");
     // Without it, its manual says, nothing is retried or recovered.
     queue.start_housekeeping().expect("it is in a runtime");
 
