@@ -296,4 +296,4 @@ impl Options {
 }
 
 /// The peers, and how many jobs take each of them some seconds.
-const PEERS: [(&str, u64); 3] = [("rustqueue", 10_000), ("apalis", 4_000), ("effectum", 20_000)];
+const PEERS: [(&str, u64); 3] = [("rustqueue", 20_000), ("apalis", 4_000), ("effectum", 20_000)];

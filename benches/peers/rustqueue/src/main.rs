@@ -24,7 +24,7 @@ async fn main() {
     let task = Arc::new(Task::read());
     let interval_ms = task.setting("interval_ms", 10);
     let max_batch = task.setting("max_batch", 100) as usize;
-    let workers = task.setting("workers", 2);
+    let workers = task.setting("workers", 4);
     let pull = task.setting("pull", 256) as u32;
     let builder = RustQueue::redb(task.folder.join("jobs.redb")).expect("a new file");
     let queue = builder
