@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use trainyard_core::Timestamp;
-use trainyard_journal::{JournalError, render};
+use trainyard_journal::{JournalError, failpoint, render};
 
 /// A lock on `<journal>.lock`, which says who holds it. The operating system drops it with the process; the file
 /// stays, and is empty when its holder has closed the journal.
@@ -50,6 +50,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        failpoint!(JournalClosed);
         // What stays in it names a dead process; that is told at the next opening and does no harm.
         let _ = self.0.set_len(0);
         // A child process that is just being made has this file open, too, until it runs its own program, and would

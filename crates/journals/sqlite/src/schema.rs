@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use trainyard_journal::{JournalError, Position};
+use trainyard_journal::{JournalError, Position, failpoint};
 
 use crate::error::failure;
 use crate::options::SqliteOptions;
@@ -64,6 +64,7 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     prepare(&connection, name, options)?;
     if is_empty(&connection).map_err(failed)? {
         create(&connection).map_err(failed)?;
+        failpoint!(JournalCreated);
         sync_folder(path).map_err(|error| {
             JournalError::failed(format!("could not sync the folder of {name}")).with_source(error)
         })?;
@@ -115,6 +116,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.execute_batch(LAYOUT)?;
     set_meta(&transaction, "format", FORMAT)?;
+    failpoint!(JournalDrafted);
     transaction.commit()
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
 use trainyard_core::{Abilities, Command, Event, JobId, Reason, Run, Subject, Timestamp};
-use trainyard_journal::Position;
+use trainyard_journal::{Position, failpoint};
 
 use crate::call::{Call, Reply, stopped, weight};
 use crate::floor::Floor;
@@ -181,7 +181,9 @@ impl Engine {
     /// Leaves the yard: what still runs here is interrupted.
     fn leave(&mut self) -> Result<ShutdownReport, DriveError> {
         let leave = Command::LeaveNode { node: self.floor.node, epoch: self.floor.epoch };
+        failpoint!(LeaveAhead);
         let turned = self.turn(self.house.now(), vec![(leave, Reply::Nobody("leave"))])?;
+        failpoint!(Left);
         let own = || turned.facts.iter().skip(turned.news);
         let attempts_interrupted =
             own().filter(|fact| matches!(fact.event, Event::Interrupted { .. })).count();
@@ -214,7 +216,9 @@ impl Engine {
         }
         drop(inbox);
         broom.rest();
+        failpoint!(JournalCloses);
         drop(driver);
+        failpoint!(Closed);
         if let Some(promise) = closing.and_then(|closing| closing.promise) {
             promise.answer(left.map_err(|reason| stopped(&reason)));
         }

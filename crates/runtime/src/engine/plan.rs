@@ -1,6 +1,7 @@
 //! What goes into the next turn.
 
 use trainyard_core::{Command, Reason, Run, RunEnd, Timestamp};
+use trainyard_journal::failpoint;
 
 use super::{Closing, Engine};
 use crate::call::{Call, Reply, stopped};
@@ -35,6 +36,7 @@ impl Engine {
             Call::Shown(run) => self.plan_report(now, run, batch),
             Call::Reached(run) => self.plan_reached(run, batch),
             Call::Checkpoint(run, checkpoint, promise) => {
+                failpoint!(CheckpointPlanned);
                 batch.push((Command::Checkpoint { run, checkpoint }, Reply::Done(promise)));
             }
             Call::Recovered(run, promise) => {
@@ -45,6 +47,7 @@ impl Engine {
                 promise.answer(Err(stopped(&Reason::new(SHUTTING_DOWN))));
             }
             Call::Close(until, promise) => {
+                failpoint!(ClosePlanned);
                 self.floor.close();
                 self.agenda.closing = Some(Closing { until, promise: Some(promise) });
             }
@@ -78,6 +81,7 @@ impl Engine {
         let Some(runner) = self.floor.leave(run) else {
             return;
         };
+        failpoint!(EndPlanned);
         if runner.shared.has_folder() {
             self.folders.add(run);
         }
