@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::Receiver;
 use rusqlite::{Connection, ErrorCode};
 use trainyard_core::{Fact, Timestamp};
-use trainyard_journal::{
-    Journal, JournalError, Position, Reading, Turn, WriterId, codec, failpoint, render,
-};
+use trainyard_journal::{Journal, JournalError, Position, Reading, Turn, WriterId, codec, failpoint, render};
 
 use crate::error::failure;
 use crate::lock::{Lock, beside};
