@@ -1,7 +1,7 @@
 //! One process owns a journal, and everybody can read which.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,10 @@ impl Lock {
     pub(crate) fn take(journal: &Path, name: &str) -> Result<(Self, Option<String>), JournalError> {
         let failed = |operation: &str| {
             let text = format!("could not {operation} the lock file of {name}");
-            move |error: std::io::Error| JournalError::failed(text).with_source(error)
+            move |error: std::io::Error| match error.kind() {
+                ErrorKind::StorageFull => JournalError::full(name).with_source(error),
+                _ => JournalError::failed(text).with_source(error),
+            }
         };
         let path = beside(journal, ".lock");
         let mut file = File::options()

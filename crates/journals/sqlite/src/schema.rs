@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use trainyard_journal::{JournalError, Position, failpoint};
 
 use crate::error::failure;
+use crate::lock::beside;
 use crate::options::SqliteOptions;
 
 /// "tyrd": by it `file` and SQLite tell a journal from other databases.
@@ -131,13 +132,15 @@ fn check_format(connection: &Connection, name: &str) -> Result<(), JournalError>
 
 /// Refuses a file whose last page was cut off, before SQLite reads on in zeros and fills it up.
 ///
-/// After a crash that may be so: then the page is in the write-ahead log, of which `log` bytes were left.
+/// After a crash that may be so: then the page is in the write-ahead log, of which `log` bytes were left, or, when the
+/// journal was just being made, in SQLite's rollback journal.
 pub(crate) fn check_length(path: &Path, name: &str, log: u64) -> Result<(), JournalError> {
     let mut header = [0; 18];
     let Ok(mut file) = File::open(path) else {
         return Ok(());
     };
-    if log > 0 || file.read_exact(&mut header).is_err() {
+    let is_new = std::fs::metadata(beside(path, "-journal")).is_ok_and(|journal| journal.len() > 0);
+    if log > 0 || is_new || file.read_exact(&mut header).is_err() {
         return Ok(());
     }
     let page = match u16::from_be_bytes([header[16], header[17]]) {
