@@ -11,6 +11,7 @@ use trainyard_journal::{Journal, JournalError, Position, Reading, Turn, WriterId
 
 use crate::error::failure;
 use crate::lock::{Lock, beside};
+use crate::log::check_log;
 use crate::opened::{Opened, Recovered};
 use crate::options::SqliteOptions;
 use crate::read::{Seal, read};
@@ -45,6 +46,7 @@ impl SqliteJournal {
         let failed = |error| failure("open", &name, error);
 
         schema::check_length(&path, &name, left)?;
+        check_log(&path, &name)?;
         let connection = connect(&path, &name, options)?;
         failpoint!(JournalConnected);
         let recovered = if left > 0 { Some(recover(&connection, left).map_err(failed)?) } else { None };

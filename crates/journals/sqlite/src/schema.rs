@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use trainyard_journal::{JournalError, Position, failpoint};
 
@@ -74,6 +75,22 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     Ok(connection)
 }
 
+/// Opens a journal to look at it. Writes nothing, not even when it is closed: a log that is there stays as it is.
+pub(crate) fn connect_to_read(path: &Path, name: &str) -> Result<Connection, JournalError> {
+    let failed = |error| failure("open", name, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    check_owner(&connection, name)?;
+    connection.pragma_update(None, "cell_size_check", "ON").map_err(failed)?;
+    connection.pragma_update(None, "trusted_schema", "OFF").map_err(failed)?;
+    if is_empty(&connection).map_err(failed)? {
+        return Err(JournalError::corrupt(name).with_source("it is empty"));
+    }
+    check_format(&connection, name)?;
+    Ok(connection)
+}
+
 /// Refuses what is a database of somebody else's, before anything is changed in it.
 fn check_owner(connection: &Connection, name: &str) -> Result<(), JournalError> {
     let failed = |error| failure("open", name, error);
@@ -130,28 +147,34 @@ fn check_format(connection: &Connection, name: &str) -> Result<(), JournalError>
     }
 }
 
-/// Refuses a file whose last page was cut off, before SQLite reads on in zeros and fills it up.
+/// Refuses a file whose last page was cut off, before SQLite reads on in zeros and fills it up, and one whose header
+/// says that nobody may write.
 ///
-/// After a crash that may be so: then the page is in the write-ahead log, of which `log` bytes were left, or, when the
+/// After a crash a page may be cut off: then it is in the write-ahead log, of which `log` bytes were left, or, when the
 /// journal was just being made, in SQLite's rollback journal.
 pub(crate) fn check_length(path: &Path, name: &str, log: u64) -> Result<(), JournalError> {
-    let mut header = [0; 18];
+    let cut = || Err(JournalError::corrupt(name).with_source("its last page was cut off"));
+    let mut header = [0; 20];
     let Ok(mut file) = File::open(path) else {
         return Ok(());
     };
+    let bytes = file.metadata().map_or(0, |file| file.len());
     let is_new = std::fs::metadata(beside(path, "-journal")).is_ok_and(|journal| journal.len() > 0);
-    if log > 0 || is_new || file.read_exact(&mut header).is_err() {
-        return Ok(());
+    let is_whole = bytes == 0 || log > 0 || is_new;
+    if file.read_exact(&mut header).is_err() {
+        return if is_whole { Ok(()) } else { cut() };
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Ok(()); // SQLite will say so
+    }
+    if header[18..20].iter().any(|version| *version > 2) {
+        return Err(JournalError::corrupt(name).with_source("its header is damaged"));
     }
     let page = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,
         page => u64::from(page),
     };
-    let bytes = file.metadata().map_or(0, |file| file.len());
-    if header.starts_with(b"SQLite format 3\0") && !bytes.is_multiple_of(page.max(1)) {
-        return Err(JournalError::corrupt(name).with_source("its last page was cut off"));
-    }
-    Ok(())
+    if is_whole || bytes.is_multiple_of(page.max(1)) { Ok(()) } else { cut() }
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {

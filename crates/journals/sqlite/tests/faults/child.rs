@@ -6,12 +6,13 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use trainyard_core::Fact;
+use trainyard_core::{Event, Fact, JobId, Parameters};
 use trainyard_journal::{Journal, JournalError, Position};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 use trainyard_testkit::journal_conformance::{numbered, read_all};
 
 pub(crate) const FOLDER: &str = "TRAINYARD_FAULTS_IN";
+pub(crate) const WORK: &str = "TRAINYARD_FAULTS_WORK";
 /// How many commits there are.
 pub(crate) const LAST: u64 = 9;
 /// Which of them compact.
@@ -23,9 +24,57 @@ const TRIES: u32 = 2;
 /// How often it is tried at all.
 const TRIES_MAX: u32 = 6;
 
-/// What a journal holds up to a place, however it was compacted.
-pub(crate) fn facts_up_to(head: u64) -> Vec<Fact> {
-    (1..=head).map(numbered).collect()
+/// What is written, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Little, with compactions, and closed and opened in between.
+    Small,
+    /// So much that SQLite moves the log into the file within a commit.
+    Large,
+}
+
+impl Work {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+
+    fn of_this_process() -> Self {
+        let name = std::env::var(WORK).expect("it is told");
+        [Self::Small, Self::Large].into_iter().find(|work| work.name() == name).expect("one of them")
+    }
+
+    /// What one commit writes.
+    fn facts(self, n: u64) -> Vec<Fact> {
+        match self {
+            Self::Small => vec![numbered(n)],
+            Self::Large => {
+                let parameters = Parameters::new(vec![n as u8; 600_000]).expect("it is within bounds");
+                let event = Event::Updated { job: JobId::from_u128(1), parameters, watermark: None };
+                vec![numbered(n), Fact { at: numbered(n).at, event }]
+            }
+        }
+    }
+
+    /// What a journal holds up to a place, however it was compacted.
+    pub(crate) fn facts_up_to(self, head: u64) -> Vec<Fact> {
+        (1..=head).flat_map(|n| self.facts(n)).collect()
+    }
+
+    fn is_compacting(self, n: u64) -> bool {
+        self == Self::Small && COMPACTING.contains(&n)
+    }
+
+    pub(crate) fn commit(self, journal: &mut dyn Journal, n: u64) -> Result<Position, JournalError> {
+        let mut turn = journal.begin()?;
+        turn.append(numbered(n).at, &self.facts(n))?;
+        if self.is_compacting(n) {
+            turn.compact(&self.facts_up_to(n))?;
+        }
+        turn.commit()
+    }
 }
 
 pub(crate) fn facts_of(journal: &mut dyn Journal) -> Result<Vec<Fact>, JournalError> {
@@ -34,17 +83,9 @@ pub(crate) fn facts_of(journal: &mut dyn Journal) -> Result<Vec<Fact>, JournalEr
     Ok(snapshot.chain(read.records.into_iter().flat_map(|record| record.facts)).collect())
 }
 
-pub(crate) fn commit(journal: &mut dyn Journal, n: u64) -> Result<Position, JournalError> {
-    let mut turn = journal.begin()?;
-    turn.append(numbered(n).at, &[numbered(n)])?;
-    if COMPACTING.contains(&n) {
-        turn.compact(&facts_up_to(n))?;
-    }
-    turn.commit()
-}
-
 /// Works until all commits are made, or it is tried too often.
 pub(crate) fn work(folder: &Path) {
+    let work = Work::of_this_process();
     println!(); // after what the test harness has begun to say
     let path = folder.join("data/yard.sqlite");
     let faults = || fs::metadata(folder.join("log")).map_or(0, |log| log.len());
@@ -56,13 +97,13 @@ pub(crate) fn work(folder: &Path) {
     while head < LAST {
         let step = match &journal {
             None => "open",
-            Some(_) if COMPACTING.contains(&(head + 1)) => "compact",
+            Some(_) if work.is_compacting(head + 1) => "compact",
             Some(_) => "commit",
         };
         let before = faults();
         let done = match &mut journal {
-            None => open(&path, head).map(|(opened, found)| (journal, head) = (Some(opened), found)),
-            Some(journal) => commit(journal, head + 1).map(|position| head = position.get()),
+            None => open(&path, work, head).map(|(opened, found)| (journal, head) = (Some(opened), found)),
+            Some(journal) => work.commit(journal, head + 1).map(|position| head = position.get()),
         };
         if faults() > before {
             say(format!("fault {step}"));
@@ -71,7 +112,7 @@ pub(crate) fn work(folder: &Path) {
             Ok(()) if step == "open" => {}
             Ok(()) => {
                 say(format!("acknowledged {head}"));
-                if CLOSING.contains(&head) {
+                if work == Work::Small && CLOSING.contains(&head) {
                     let before = faults();
                     journal = None;
                     if faults() > before {
@@ -85,7 +126,7 @@ pub(crate) fn work(folder: &Path) {
                     && error.to_string().contains("begin a turn")
                 {
                     // Nothing has changed.
-                    assert_eq!(facts_of(journal).expect("it is readable"), facts_up_to(head));
+                    assert!(facts_of(journal).expect("it is readable") == work.facts_up_to(head));
                 } else if let Some(mut stopped) = journal.take() {
                     assert!(stopped.begin().err().expect("it is stopped").is_stopped());
                     assert!(stopped.read(Position::START).expect_err("it is stopped").is_stopped());
@@ -110,12 +151,12 @@ pub(crate) fn work(folder: &Path) {
 }
 
 /// Opens it, and reads all of it: no more than one commit may be there that was not acknowledged.
-fn open(path: &Path, head: u64) -> Result<(SqliteJournal, u64), JournalError> {
+fn open(path: &Path, work: Work, head: u64) -> Result<(SqliteJournal, u64), JournalError> {
     let (mut journal, opened) = SqliteJournal::open(path, &SqliteOptions::new())?;
     let found = opened.head.get();
     assert!(found == head || found == head + 1, "{found} after {head}");
     let read = facts_of(&mut journal)?;
-    assert_eq!(read, facts_up_to(found), "nothing is read wrongly");
+    assert!(read == work.facts_up_to(found), "nothing is read wrongly");
     Ok((journal, found))
 }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use trainyard_journal::{Journal, Position};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions, verify};
 
-use child::{Said, facts_of, facts_up_to};
+use child::{Said, Work, facts_of};
 
 /// Nothing, unless this binary was started by [`run`]: then one piece of work.
 #[test]
@@ -28,7 +28,7 @@ fn child() {
 
 #[test]
 fn any_call_that_fails_once_is_told_and_loses_nothing() {
-    let told = everywhere(Fault { calls: ALL, kind: EIO, lasts: 1 }, |case| {
+    let told = everywhere(Fault { calls: ALL, kind: EIO, lasts: 1, ..SMALL }, |case| {
         assert!(case.ended, "it goes on after it was reopened: {case:?}");
         if case.step == "commit" {
             assert!(case.error.is_some(), "a commit that could not be made is not acknowledged: {case:?}");
@@ -42,7 +42,7 @@ fn any_call_that_fails_once_is_told_and_loses_nothing() {
 
 #[test]
 fn a_disk_that_is_full_for_a_moment_is_said_to_be_full() {
-    everywhere(Fault { calls: "write", kind: ENOSPC, lasts: 1 }, |case| {
+    everywhere(Fault { calls: "write", kind: ENOSPC, lasts: 1, ..SMALL }, |case| {
         assert!(case.ended, "it goes on when there is room: {case:?}");
         if case.step == "commit" {
             assert!(case.is_full, "{case:?}");
@@ -53,7 +53,7 @@ fn a_disk_that_is_full_for_a_moment_is_said_to_be_full() {
 
 #[test]
 fn a_disk_that_is_full_stays_full_until_there_is_room_and_loses_nothing() {
-    everywhere(Fault { calls: "write", kind: ENOSPC, lasts: 0 }, |case| {
+    everywhere(Fault { calls: "write", kind: ENOSPC, lasts: 0, ..SMALL }, |case| {
         assert!(case.ended, "it goes on when there is room: {case:?}");
         assert!(case.is_full || case.error.is_none(), "{case:?}");
     });
@@ -61,7 +61,7 @@ fn a_disk_that_is_full_stays_full_until_there_is_room_and_loses_nothing() {
 
 #[test]
 fn after_a_sync_that_failed_nothing_is_acknowledged() {
-    everywhere(Fault { calls: "sync", kind: EIO, lasts: 0 }, |case| {
+    everywhere(Fault { calls: "sync", kind: EIO, lasts: 0, ..SMALL }, |case| {
         // What is acknowledged after a fault was not in its commit: it was in closing, or in giving space back.
         if case.step == "commit" {
             assert!(case.error.is_some(), "{case:?}");
@@ -72,14 +72,32 @@ fn after_a_sync_that_failed_nothing_is_acknowledged() {
 
 #[test]
 fn a_write_that_is_cut_short_is_finished() {
-    everywhere(Fault { calls: "write", kind: SHORT, lasts: 1 }, |case| {
+    everywhere(Fault { calls: "write", kind: SHORT, lasts: 1, ..SMALL }, |case| {
         assert!(case.ended && (case.error.is_none() || case.step == "open"), "{case:?}");
     });
 }
 
 #[test]
 fn a_kill_inside_of_any_call_loses_nothing() {
-    everywhere(Fault { calls: ALL, kind: KILL, lasts: 1 }, |case| assert!(!case.ended, "{case:?}"));
+    everywhere(Fault { calls: ALL, kind: KILL, lasts: 1, ..SMALL }, |case| assert!(!case.ended, "{case:?}"));
+}
+
+#[test]
+fn a_checkpoint_within_a_commit_may_fail() {
+    let every = if std::env::var_os("TRAINYARD_LONG").is_some() { 7 } else { 211 };
+    let mut within = 0;
+    for kind in [EIO, ENOSPC, KILL] {
+        everywhere(
+            Fault { calls: "write sync truncate", kind, work: Work::Large, every, lasts: 1 },
+            |case| {
+                assert_eq!(case.ended, kind != KILL, "{case:?}");
+                let is_of_commit = case.step == "commit" && case.call.ends_with("-wal");
+                assert!(case.error.is_some() || !is_of_commit, "{case:?}");
+                within += u32::from(case.call == "write yard.sqlite");
+            },
+        );
+    }
+    assert!(within > 5, "a log of 1,000 pages is moved into the file by the commit that fills it: {within}");
 }
 
 /// Which calls fail, how, and for how many calls (0 is for ever).
@@ -88,7 +106,12 @@ struct Fault {
     calls: &'static str,
     kind: i32,
     lasts: u32,
+    /// Each of them, or each so-manieth.
+    every: usize,
+    work: Work,
 }
+
+const SMALL: Fault = Fault { calls: ALL, kind: EIO, lasts: 1, every: 1, work: Work::Small };
 
 const ALL: &str = "read write sync truncate open unlink";
 const EIO: i32 = 5;
@@ -114,11 +137,11 @@ struct Case {
 
 /// Lets every call of the work fail once, in a folder of its own, until there are none left. After each the journal
 /// is looked at without the shim. Says what was told, by what was being done and which call failed.
-fn everywhere(fault: Fault, check: impl Fn(&Case)) -> BTreeMap<(&'static str, String), usize> {
+fn everywhere(fault: Fault, mut check: impl FnMut(&Case)) -> BTreeMap<(&'static str, String), usize> {
     let mut told = BTreeMap::new();
     let mut swallowed = BTreeMap::new();
-    for at in 1.. {
-        assert!(at < 2_000, "the work is short");
+    for at in (1..).step_by(fault.every) {
+        assert!(at < 5_000, "the work is short");
         let folder = folder();
         let Some(case) = run(folder.path(), fault, at) else {
             assert!(at > 10, "there are more calls than {at}");
@@ -142,6 +165,7 @@ fn run(folder: &Path, fault: Fault, at: u32) -> Option<Case> {
     let output = Command::new(std::env::current_exe().expect("it works"))
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
         .env(child::FOLDER, folder)
+        .env(child::WORK, fault.work.name())
         .env("LD_PRELOAD", shim())
         .env("FAULT_FOLDER", &data)
         .env("FAULT_CALLS", fault.calls)
@@ -158,16 +182,17 @@ fn run(folder: &Path, fault: Fault, at: u32) -> Option<Case> {
     let is_killed = fault.kind == KILL && call.is_some();
     assert_eq!(output.status.success(), !is_killed, "at {at}, {call:?}: {said:#?}");
 
+    let Fault { work, .. } = fault;
     // Without the fault: all that was acknowledged is there, and at most one commit more.
     let path = data.join("yard.sqlite");
-    let head = if path.exists() { look(&path, &said, at, call.as_deref()) } else { 0 };
+    let head = if path.exists() { look(&path, work, &said, at, call.as_deref()) } else { 0 };
     assert!(head >= said.acknowledged, "at {at}, {call:?}: {head} of {}", said.acknowledged);
     assert!(head <= said.acknowledged + 1, "at {at}, {call:?}: {head} after {}", said.acknowledged);
     // And it goes on.
     let (mut journal, _) = SqliteJournal::open(&path, &SqliteOptions::new()).expect("it opens");
     let read = facts_of(&mut journal).expect("it can be read");
-    assert_eq!(read, facts_up_to(head));
-    child::commit(&mut journal, head + 1).expect("it can be written");
+    assert!(read == work.facts_up_to(head), "{} facts up to {head}", read.len());
+    work.commit(&mut journal, head + 1).expect("it can be written");
 
     Some(Case {
         call: call?,
@@ -180,15 +205,23 @@ fn run(folder: &Path, fault: Fault, at: u32) -> Option<Case> {
 }
 
 /// What is in a journal, and whether it is whole.
-fn look(path: &Path, said: &Said, at: u32, call: Option<&str>) -> u64 {
+fn look(path: &Path, work: Work, said: &Said, at: u32, call: Option<&str>) -> u64 {
     if said.acknowledged > 0 {
         let verified = verify(path).unwrap_or_else(|error| panic!("at {at}, {call:?}: {error:?}"));
-        assert_eq!(verified.facts, verified.head.get());
+        assert_eq!(verified.facts, work.facts_up_to(verified.head.get()).len() as u64);
     }
     let (mut journal, _) = SqliteJournal::open(path, &SqliteOptions::new()).expect("it opens");
-    let head = journal.head();
     assert!(journal.read(Position::START).is_ok());
-    head.get()
+    // What is set once, when the file is made, is set, whatever failed then.
+    let connection = rusqlite::Connection::open(path).expect("it opens");
+    let (vacuum, mode): (i64, String) =
+        (set_of(&connection, "auto_vacuum"), set_of(&connection, "journal_mode"));
+    assert_eq!((vacuum, &*mode), (2, "wal"), "at {at}, {call:?}");
+    journal.head().get()
+}
+
+fn set_of<T: rusqlite::types::FromSql>(connection: &rusqlite::Connection, pragma: &str) -> T {
+    connection.pragma_query_value(None, pragma, |row| row.get(0)).expect("it is set")
 }
 
 /// In memory if there is such a place, since thousands of journals are made.
