@@ -51,6 +51,7 @@ impl SqliteJournal {
         failpoint!(JournalConnected);
         let recovered = if left > 0 { Some(recover(&connection, left).map_err(failed)?) } else { None };
         failpoint!(JournalRecovered);
+        schema::check_records(&connection, &name)?;
         let (head, snapshot) = schema::ends(&connection).map_err(failed)?;
         let newest = Position::new(head.get().saturating_sub(1)).max(snapshot.unwrap_or_default());
         for record in read(&connection, &name, head, newest, &mut Position::new(0))?.records {

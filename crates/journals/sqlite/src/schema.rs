@@ -62,9 +62,9 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(options.busy_timeout()).map_err(failed)?;
-    check_owner(&connection, name)?;
+    let is_new = check_owner(&connection, name)?;
     prepare(&connection, name, options)?;
-    if is_empty(&connection).map_err(failed)? {
+    if is_new {
         create(&connection).map_err(failed)?;
         failpoint!(JournalCreated);
         sync_folder(path).map_err(|error| {
@@ -81,27 +81,29 @@ pub(crate) fn connect_to_read(path: &Path, name: &str) -> Result<Connection, Jou
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    check_owner(&connection, name)?;
-    connection.pragma_update(None, "cell_size_check", "ON").map_err(failed)?;
-    connection.pragma_update(None, "trusted_schema", "OFF").map_err(failed)?;
-    if is_empty(&connection).map_err(failed)? {
+    if check_owner(&connection, name)? {
         return Err(JournalError::corrupt(name).with_source("it is empty"));
     }
+    connection.pragma_update(None, "cell_size_check", "ON").map_err(failed)?;
+    connection.pragma_update(None, "trusted_schema", "OFF").map_err(failed)?;
     check_format(&connection, name)?;
     Ok(connection)
 }
 
-/// Refuses what is a database of somebody else's, before anything is changed in it.
-fn check_owner(connection: &Connection, name: &str) -> Result<(), JournalError> {
+/// Refuses what is a database of somebody else's, before anything is changed in it. Says whether it is nobody's yet.
+fn check_owner(connection: &Connection, name: &str) -> Result<bool, JournalError> {
     let failed = |error| failure("open", name, error);
     let owner: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if owner == APPLICATION_ID || (owner == 0 && is_empty(connection).map_err(failed)?) {
-        return Ok(());
+    match (owner, is_empty(connection).map_err(failed)?) {
+        (0, true) => Ok(true),
+        (APPLICATION_ID, false) => Ok(false),
+        // Made anew, it would look as if nothing had ever been in it.
+        (APPLICATION_ID, true) => Err(JournalError::corrupt(name).with_source("its tables are gone")),
+        _ => Err(JournalError::failed(format!(
+            "{name} is a database, but no journal: its application id is {owner:#x}"
+        ))),
     }
-    Err(JournalError::failed(format!(
-        "{name} is a database, but no journal: its application id is {owner:#x}"
-    )))
 }
 
 fn prepare(connection: &Connection, name: &str, options: &SqliteOptions) -> Result<(), JournalError> {
@@ -181,6 +183,16 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
         .map(|count| count == 0)
+}
+
+/// Refuses a file in which a page of the records is damaged. Records between others are missed when they are read; but
+/// where the number of those on the last page has become less, or a pointer leads to another page, the newest ones are
+/// gone as if they had never been.
+pub(crate) fn check_records(connection: &Connection, name: &str) -> Result<(), JournalError> {
+    let report: String = connection
+        .query_row("PRAGMA quick_check(records)", [], |row| row.get(0))
+        .map_err(|error| failure("open", name, error))?;
+    if report == "ok" { Ok(()) } else { Err(JournalError::corrupt(name).with_source(report)) }
 }
 
 /// What is in the file but not of the layout.

@@ -73,12 +73,14 @@ fn a_flipped_bit_anywhere_in_the_file_is_found_or_changes_nothing() {
     let expected = journal(&path);
     let whole = bytes(&path);
     assert!(whole[1].is_empty() && whole[0].len() > 5 * PAGE);
-    // The header of the file, those of its pages, and a part of everything else.
-    let places = (0..whole[0].len()).filter(|at| *at < 112 || at % PAGE < 16 || at % 53 == 0);
+    // All of the header of the file and of those of its pages, and a part of everything else.
+    let headers = (0..whole[0].len()).filter(|at| *at < 112 || at % PAGE < 12);
+    let headers = headers.flat_map(|at| (0..8).map(move |bit| (at, bit)));
+    let others = (0..whole[0].len()).step_by(53).enumerate().map(|(n, at)| (at, n % 8));
     let (mut refused, mut verified, mut total) = (0, 0, 0);
-    for (n, at) in places.enumerate() {
+    for (at, bit) in headers.chain(others) {
         let mut files = whole.clone();
-        files[0][at] ^= 1 << (n % 8);
+        files[0][at] ^= 1 << bit;
         let (said, read) = found(&path, &files);
         match &read {
             Ok(facts) => assert!(*facts == expected, "byte {at}: it is read wrongly"),
