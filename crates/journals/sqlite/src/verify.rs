@@ -49,7 +49,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, JournalError> {
     if file.len() == 0 {
         return Err(JournalError::corrupt(&name).with_source("it is empty"));
     }
-    let (_lock, _) = Lock::take(&path, &name)?;
+    let (_lock, last) = Lock::take(&path, &name)?;
     let left = std::fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
     check_length(&path, &name, left)?;
     check_log(&path, &name)?;
@@ -60,6 +60,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, JournalError> {
         return Err(JournalError::corrupt(&name).with_source(report));
     }
     let (head, snapshot) = ends(&connection).map_err(failed)?;
+    last.check(&name, head)?;
     let mut handed = Position::START;
     let reading = read(&connection, &name, head, Position::START, &mut handed)?;
     let mut facts = reading.snapshot.as_ref().map_or(0, |snapshot| snapshot.facts.len() as u64);

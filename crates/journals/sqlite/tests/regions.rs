@@ -12,7 +12,7 @@ use trainyard_journal::{Journal, JournalError, Position};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions, verify};
 use trainyard_testkit::journal_conformance::{numbered, read_all};
 
-use support::{chain, commit_one, open};
+use support::{chain, commit_one, move_log, open};
 
 const PAGE: usize = 4_096;
 const RECORDS: u64 = 60;
@@ -29,7 +29,10 @@ fn journal(path: &Path) -> Vec<Fact> {
         }
         turn.commit().unwrap();
     }
-    facts(&mut journal).unwrap()
+    let all = facts(&mut journal).unwrap();
+    drop(journal);
+    move_log(path);
+    all
 }
 
 fn facts(journal: &mut dyn Journal) -> Result<Vec<Fact>, JournalError> {
@@ -54,7 +57,7 @@ fn wal(path: &Path) -> std::path::PathBuf {
 
 /// Puts a journal's files there, and what [`verify`] and opening say of them. The former must leave them as they are.
 fn found(path: &Path, files: &[Vec<u8>; 2]) -> (Result<u64, JournalError>, Result<Vec<Fact>, JournalError>) {
-    for beside in ["-shm", "-wal"] {
+    for beside in ["-shm", "-wal", ".lock"] {
         let _ = fs::remove_file(path.with_extension(format!("sqlite{beside}")));
     }
     fs::write(path, &files[0]).unwrap();

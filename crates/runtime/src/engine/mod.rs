@@ -1,5 +1,6 @@
 //! The driver's thread: what happens around its turns.
 
+mod batch;
 mod plan;
 mod settle;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, never, select};
 use trainyard_core::{Abilities, Command, Event, JobId, Reason, Run, Subject, Timestamp};
 use trainyard_journal::{Position, failpoint};
+
+use batch::Batch;
 
 use crate::call::{Call, Reply, stopped, weight};
 use crate::floor::Floor;
@@ -39,7 +42,7 @@ pub(crate) struct Engine {
 #[derive(Default)]
 pub(crate) struct Agenda {
     /// What follows from committed facts.
-    commands: Vec<(Command, Reply)>,
+    planned: Batch,
     /// Those who asked for what is in the turn.
     pub(crate) unanswered: Vec<Reply>,
     /// Runs that have shown something, and when it may be made durable.
@@ -90,8 +93,8 @@ impl Engine {
     }
 
     /// Takes a turn. Those who asked are kept until they are answered, whatever happens.
-    fn turn(&mut self, now: Timestamp, batch: Vec<(Command, Reply)>) -> Result<Turned, DriveError> {
-        let (commands, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    fn turn(&mut self, now: Timestamp, batch: Batch) -> Result<Turned, DriveError> {
+        let Batch { commands, replies } = batch;
         self.agenda.unanswered = replies;
         let mut tries = BEGIN_TRIES;
         let turned = loop {
@@ -113,14 +116,16 @@ impl Engine {
     /// Waits until there is something to do, and takes as much as fits into one commit.
     fn wait(&mut self) -> Vec<Call> {
         let mut calls: Vec<Call> = self.inbox.try_recv().into_iter().collect();
-        if calls.is_empty() && self.agenda.commands.is_empty() {
+        if calls.is_empty() && self.agenda.planned.is_empty() {
             self.sleep(&mut calls);
         }
         self.agenda.is_noticed |= self.notices.try_recv().is_ok();
         let mut bytes: usize = calls.iter().map(weight_of).sum();
-        while calls.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+        let mut commands: usize = calls.iter().map(commands_of).sum();
+        while commands < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let Ok(call) = self.inbox.try_recv() else { break };
             bytes += weight_of(&call);
+            commands += commands_of(&call);
             calls.push(call);
         }
         calls
@@ -181,8 +186,10 @@ impl Engine {
     /// Leaves the yard: what still runs here is interrupted.
     fn leave(&mut self) -> Result<ShutdownReport, DriveError> {
         let leave = Command::LeaveNode { node: self.floor.node, epoch: self.floor.epoch };
+        let mut batch = Batch::default();
+        batch.push(leave, Reply::Nobody("leave"));
         failpoint!(LeaveAhead);
-        let turned = self.turn(self.house.now(), vec![(leave, Reply::Nobody("leave"))])?;
+        let turned = self.turn(self.house.now(), batch)?;
         failpoint!(Left);
         let own = || turned.facts.iter().skip(turned.news);
         let attempts_interrupted =
@@ -207,8 +214,7 @@ impl Engine {
         self.house.stop(&reason);
         let closing = self.agenda.closing.take();
         let Self { driver, inbox, agenda, broom, .. } = self;
-        let planned = agenda.commands.into_iter().map(|(_, reply)| reply);
-        for reply in agenda.unanswered.into_iter().chain(planned) {
+        for reply in agenda.unanswered.into_iter().chain(agenda.planned.replies) {
             reply.refuse(&reason);
         }
         for call in inbox.try_iter() {
@@ -225,9 +231,23 @@ impl Engine {
     }
 }
 
+fn commands_of(call: &Call) -> usize {
+    match call {
+        Call::AskAll(commands, _) => commands.len(),
+        Call::Ask(..)
+        | Call::Shown(_)
+        | Call::Reached(_)
+        | Call::Checkpoint(..)
+        | Call::Recovered(..)
+        | Call::Ended(..)
+        | Call::Close(..) => 1,
+    }
+}
+
 fn weight_of(call: &Call) -> usize {
     match call {
         Call::Ask(command, _) => weight(command),
+        Call::AskAll(commands, _) => commands.iter().map(weight).sum(),
         Call::Shown(_)
         | Call::Reached(_)
         | Call::Checkpoint(..)

@@ -203,6 +203,7 @@ impl World {
             return None;
         }
         copy(&from, &to, "yard.sqlite-wal");
+        copy(&from, &to, "yard.sqlite.lock");
         let path = to.join("yard.sqlite");
         if !self.submitted.is_empty() {
             verify(&path).unwrap();

@@ -192,7 +192,14 @@ fn ask(yard: &Trainyard, me: u64, mut dice: Dice, done: &Sender<()>) {
     for _ in 0..ROUNDS {
         let is_much = unfinished(yard).len() >= BACKLOG_MAX;
         match dice.below(12) {
-            0..4 if !is_much => mine.extend(submit(yard, plain(yard, "steps", dice.below(4)))),
+            0..3 if !is_much => mine.extend(submit(yard, plain(yard, "steps", dice.below(4)))),
+            3 if !is_much => {
+                let both = vec![plain(yard, "steps", dice.below(4)), plain(yard, "quick", dice.below(4))];
+                for receipt in yard.submit_all(both).wait().into_iter().flatten().flatten() {
+                    say(&format!("submitted {}", receipt.job));
+                    mine.push(receipt.job);
+                }
+            }
             4..6 if !is_much => mine.extend(submit(yard, plain(yard, "quick", dice.below(4)))),
             6 if !is_much => mine.extend(submit(yard, contest(yard, dice.below(2)))),
             7 => {

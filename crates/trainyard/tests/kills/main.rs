@@ -93,8 +93,8 @@ fn a_release_has_no_failpoint() {
     assert!(life.passed.values().all(|times| *times == 0), "{:?}", life.passed);
     // It can still be killed at any other time.
     for _ in 0..5 {
-        let wait = Duration::from_micros(dice.below(5_000));
-        world.live(&mut dice, Plan::After { words: dice.below(60), wait });
+        let plan = Plan::After { words: dice.below(60), wait: Duration::from_micros(dice.below(5_000)) };
+        world.live(&mut dice, plan);
     }
     world.drain(&mut dice);
 }
