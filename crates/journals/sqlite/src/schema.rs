@@ -60,6 +60,7 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     let failed = |error| failure("open", name, error);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let had_log = beside(path, "-wal").exists();
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     // Whoever is refused after this leaves the write-ahead log as it was found.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
@@ -69,6 +70,9 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     if is_new {
         create(&connection).map_err(failed)?;
         failpoint!(JournalCreated);
+    }
+    if is_new || !had_log {
+        // SQLite makes the name of a log durable with its first commit, but does not tell when that fails.
         sync_folder(path).map_err(|error| {
             JournalError::failed(format!("could not sync the folder of {name}")).with_source(error)
         })?;

@@ -91,6 +91,7 @@ fn a_release_has_no_failpoint() {
     let life = world.live(&mut dice, Plan::At { point, nth: 1 });
     assert_eq!(life.end, End::ByItself, "it was killed at {point:?}");
     assert!(life.passed.values().all(|times| *times == 0), "{:?}", life.passed);
+    assert_eq!(world.live(&mut dice, Plan::Survey).end, End::ByItself);
     // It can still be killed at any other time.
     for _ in 0..5 {
         let plan = Plan::After { words: dice.below(60), wait: Duration::from_micros(dice.below(5_000)) };

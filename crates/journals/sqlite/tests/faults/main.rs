@@ -63,7 +63,9 @@ fn a_disk_that_is_full_stays_full_until_there_is_room_and_loses_nothing() {
 fn after_a_sync_that_failed_nothing_is_acknowledged() {
     everywhere(Fault { calls: "sync", kind: EIO, lasts: 0, ..SMALL }, |case| {
         // What is acknowledged after a fault was not in its commit: it was in closing, or in giving space back.
-        if case.step == "commit" {
+        // That the log has a name is made durable by SQLite's first commit, too, which does not tell when it fails;
+        // opening has seen to it before.
+        if case.step == "commit" && case.call != "sync the folder" {
             assert!(case.error.is_some(), "{case:?}");
             assert_eq!(case.acknowledged_after, 0, "{case:?}");
         }
