@@ -72,9 +72,10 @@ impl Lock {
     pub(crate) fn take(journal: &Path, name: &str) -> Result<(Self, Last), JournalError> {
         let failed = |operation: &str| {
             let text = format!("could not {operation} the lock file of {name}");
-            move |error: std::io::Error| match error.kind() {
-                ErrorKind::StorageFull => JournalError::full(name).with_source(error),
-                _ => JournalError::failed(text).with_source(error),
+            move |error: std::io::Error| {
+                let is_full = error.kind() == ErrorKind::StorageFull;
+                let failure = if is_full { JournalError::full(name) } else { JournalError::failed(text) };
+                failure.with_source(error)
             }
         };
         let path = beside(journal, ".lock");
