@@ -1,5 +1,10 @@
 //! Every region of a journal's files, damaged: it is refused, or nothing is different; and [`verify`] finds it, and
 //! changes nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic; its numbers are small"
+)]
 
 mod support;
 

@@ -4,7 +4,11 @@
 //! It really is a process, and really is killed, while it works on a real journal in a real folder. `TRAINYARD_LONG=1`
 //! kills 2,000 times; `TRAINYARD_SEED` repeats the chances of a run, though not the order of its threads.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic; its numbers are small"
+)]
 
 mod audit;
 mod child;

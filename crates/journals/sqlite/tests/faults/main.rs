@@ -3,6 +3,11 @@
 //! The faults are real: a library between the process and its disk (`shim.c`, made with `cc`) fails the n-th call on
 //! the journal's files, for every n there is in opening, committing, compacting and closing.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic; its numbers are small"
+)]
 
 mod child;
 
