@@ -1,7 +1,7 @@
 //! What is in the file.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -165,10 +165,21 @@ fn check_format(connection: &Connection, name: &str) -> Result<(), JournalError>
 pub(crate) fn check_length(path: &Path, name: &str, log: u64) -> Result<(), JournalError> {
     let cut = || Err(JournalError::corrupt(name).with_source("its last page was cut off"));
     let mut header = [0; 20];
-    let Ok(mut file) = File::open(path) else {
+    let file = match File::open(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(_) => return Ok(()), // SQLite will say so
+    };
+    let bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |file| file.len());
+    if bytes == 0 && log > 0 {
+        // SQLite would remove the log, and begin anew.
+        return Err(
+            JournalError::corrupt(name).with_source("it is empty or gone, and its write-ahead log is not")
+        );
+    }
+    let Some(mut file) = file else {
         return Ok(());
     };
-    let bytes = file.metadata().map_or(0, |file| file.len());
     let is_new = std::fs::metadata(beside(path, "-journal")).is_ok_and(|journal| journal.len() > 0);
     let is_whole = bytes == 0 || log > 0 || is_new;
     if file.read_exact(&mut header).is_err() {

@@ -126,6 +126,36 @@ fn a_file_that_was_cut_anywhere_is_refused() {
     assert!(read.unwrap().is_empty());
 }
 
+#[test]
+fn a_file_that_is_damaged_beneath_a_log_is_refused_or_nothing_is_different() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("yard.sqlite");
+    let expected = journal(&path);
+    let (mut journal, _) = open(&path);
+    commit_one(&mut journal, RECORDS + 1).unwrap();
+    let whole = bytes(&path);
+    drop(journal);
+    assert!(!whole[1].is_empty());
+    let cuts = (0..whole[0].len()).step_by(PAGE / 2).map(|left| whole[0][..left].to_vec());
+    let flips = (0..whole[0].len()).step_by(211).map(|at| {
+        let mut file = whole[0].clone();
+        file[at] ^= 1 << (at % 8);
+        file
+    });
+    let mut refused = 0;
+    for (n, file) in cuts.chain(flips).enumerate() {
+        let (_, read) = found(&path, &[file, whole[1].clone()]);
+        match read {
+            Ok(facts) => assert!(facts[..expected.len()] == expected && facts.len() > expected.len(), "{n}"),
+            Err(error) => {
+                assert!(!error.is_stopped() && !error.is_full(), "{n}: {}", chain(&error));
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
 /// The files of a journal whose process was killed, with everything but its beginning in the log; and where each of
 /// its commits ends there.
 fn killed(folder: &Path) -> ([Vec<u8>; 2], Vec<usize>) {
