@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use trainyard_core::{Answer, Command, Fact, Rejection, Timestamp, Yard};
-use trainyard_journal::{Journal, JournalError, Position, Reading};
+use trainyard_journal::{Journal, JournalError, Position, Reading, failpoint};
 
 use crate::DriveError;
 use crate::load::Load;
@@ -174,7 +174,9 @@ impl Driver {
         order: &mut Peekable<impl Iterator<Item = usize>>,
         answers: &mut [Result<Answer, Rejection>],
     ) -> Result<Turned, DriveError> {
+        failpoint!(TurnAhead);
         let mut turn = self.journal.begin()?;
+        failpoint!(TurnBegun);
         self.has_begun = true;
         let mut news = News::default();
         take_in(turn.news()?, &mut self.private, &mut news)?;
@@ -203,6 +205,7 @@ impl Driver {
         }
 
         turn.append(now, &facts)?;
+        failpoint!(TurnAppended);
         let since_snapshot =
             news.facts.len() + facts.len() + if news.rebuilt.is_some() { 0 } else { self.since_snapshot };
         let compacted = since_snapshot >= self.look_at.max(self.compact_min) && {
@@ -212,12 +215,15 @@ impl Driver {
         };
         if compacted {
             turn.compact(&self.private.snapshot())?;
+            failpoint!(TurnCompacts);
         }
         turn.commit()?;
+        failpoint!(TurnCommitted);
 
         self.since_snapshot = if compacted { 0 } else { since_snapshot };
         self.look_at = if compacted { 0 } else { self.look_at };
         self.show(&news, &facts)?;
+        failpoint!(TurnShown);
         let News { rebuilt, facts: mut all } = news;
         let first = self.revision + rebuilt.unwrap_or(0) as u64 + 1;
         let (news, own) = (all.len(), facts.len());
