@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
+#[cfg(test)]
+use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{RecvError, SendError, TryRecvError, TrySendError};
 use shuttle::rand::{Rng, thread_rng};
 
 use super::lock::{Condvar, Mutex, MutexGuard};
