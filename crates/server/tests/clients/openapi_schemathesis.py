@@ -130,7 +130,8 @@ def before_call(context, case, kwargs):
     if path == "/api/training/jobs" and isinstance(case.body, dict):
         # What trains is a program that prints a line a step: a thousand million of them take long.
         steps = case.body.get("iterations")
-        case.body["iterations"] = min(steps, 20) if isinstance(steps, (int, float)) else steps
+        if isinstance(steps, (int, float)) and steps > 20:
+            case.body["iterations"] = 20
     if chance.random() < 0.75:
         {"cyborgdb": cyborgdb, "mathfi": mathfi, "heygen": heygen, "eliza": eliza}[WIRE](path, case, chance)
 

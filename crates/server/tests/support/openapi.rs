@@ -93,7 +93,10 @@ impl Seeded {
             client.create(name);
         }
         let fill = |name: &str, count: usize| {
-            let item = |n: usize| json!({ "id": n.to_string(), "vector": [n % 7, n % 11, n % 13, 1], "metadata": { "even": n % 2 == 0 } });
+            let item = |n: usize| {
+                let vector = [n % 7, n % 11, n % 13, 1];
+                json!({ "id": n.to_string(), "vector": vector, "metadata": { "even": n.is_multiple_of(2) } })
+            };
             let mut body = named(name);
             body["items"] = (0..count).map(item).collect();
             client.done("/v1/vectors/upsert", &body);
