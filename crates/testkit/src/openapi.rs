@@ -18,7 +18,6 @@ use serde_json::{Map, Value, json};
 /// let exchange = |body| Exchange {
 ///     method: "GET",
 ///     path: "/pets/7?as=text",
-///     sent: b"",
 ///     status: 200,
 ///     content_type: Some("application/json"),
 ///     body,
