@@ -11,7 +11,7 @@ use trainyard_http::{Answer, BodyError, Request, Response, Routes, Service, Stat
 use crate::fault::Fault;
 use crate::host::{Host, IndexId};
 use crate::map::{self, Doing};
-use crate::routes::{self, Endpoint};
+use crate::routes::{self, Endpoint, OPENAPI};
 use crate::settings::Settings;
 use crate::unfit::Unfit;
 use crate::wire::answers::Health;
@@ -66,6 +66,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
 
     async fn dispatch(&self, endpoint: Endpoint, request: Request) -> Result<Response, Fault> {
         match endpoint {
+            Endpoint::OpenApi => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Endpoint::Health => Ok(Response::json(StatusCode::OK, &Health::OK)),
             Endpoint::ListIndexes => {
                 self.edge.admit(&request)?;

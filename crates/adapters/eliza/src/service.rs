@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::map;
 use crate::marks::Marks;
 use crate::once::Errands;
-use crate::routes::{self, Endpoint};
+use crate::routes::{self, Endpoint, OPENAPI};
 use crate::settings::{Limits, Settings};
 use crate::stream::{Stream, StreamSeats};
 use crate::wire::requests;
@@ -111,7 +111,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         &self.edge.events
     }
 
-    /// The order is the original's: whose page it is, then the token, then the path. So a 401 comes before a 404.
+    /// The order is the original's: whose page it is, then the token, then the path. So a 401 comes before a 404. What
+    /// this wire is may be known without a token.
     async fn answer(&self, request: Request) -> Response {
         let caller = match Caller::of(&request, &self.edge.settings) {
             Ok(caller) => caller,
@@ -125,9 +126,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
     }
 
     async fn let_in(&self, request: Request) -> Result<Response, Fault> {
-        door::admit(&request, &self.edge.settings)?;
-        let (endpoint, id) = routes::find(&self.edge.routes, request.method(), request.path())?;
+        let found = routes::find(&self.edge.routes, request.method(), request.path());
+        let is_public = matches!(found, Ok((Endpoint::OpenApi, _)));
+        if !is_public {
+            door::admit(&request, &self.edge.settings)?;
+        }
+        let (endpoint, id) = found?;
         match endpoint {
+            Endpoint::OpenApi => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Endpoint::Status => self.status().await,
             Endpoint::Trajectories => self.list_trajectories(request.query()).await,
             Endpoint::Ingest => self.take_in(request).await,

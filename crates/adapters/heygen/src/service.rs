@@ -11,7 +11,7 @@ use trainyard_http::{
 
 use crate::fault::{Envelope, Fault};
 use crate::host::{GroupId, Host};
-use crate::routes::{self, Asked, Endpoint};
+use crate::routes::{self, Asked, Endpoint, OPENAPI};
 use crate::settings::{Limits, Settings, bare};
 use crate::wire::requests::Body;
 use crate::{links, map};
@@ -95,6 +95,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
     async fn answer(&self, request: Request) -> Response {
         let envelope = if request.path().starts_with("/v1/") { Envelope::V1 } else { Envelope::V2 };
         let answered = match routes::find(&self.edge.routes, request.method(), request.path()) {
+            Ok((Endpoint::OpenApi, _)) => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Ok((Endpoint::Picture, id)) => self.picture(&id, &request).await,
             Ok((Endpoint::Placeholder, _)) => Ok(links::placeholder()),
             Ok((Endpoint::WithKey(asked), id)) => match self.edge.admit(&request) {

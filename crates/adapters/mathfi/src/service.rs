@@ -15,7 +15,7 @@ use crate::attempts::Gate;
 use crate::fault::Fault;
 use crate::host::{Dataset, DatasetId, Host, UserId};
 use crate::map;
-use crate::routes::{self, Asked, Endpoint};
+use crate::routes::{self, Asked, Endpoint, OPENAPI};
 use crate::seats::UploadSeats;
 use crate::settings::{Settings, bare};
 use crate::signing::{Claims, Purpose, Signer};
@@ -116,6 +116,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
 
     async fn dispatch(&self, endpoint: Endpoint, key: String, request: Request) -> Result<Response, Fault> {
         match endpoint {
+            Endpoint::OpenApi => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Endpoint::LogIn => self.log_in(request).await,
             Endpoint::SignedUpload => self.signed_upload(&key, request).await,
             Endpoint::SignedResult => self.signed_result(&key, &request).await,
