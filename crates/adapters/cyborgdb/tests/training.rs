@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{Bench, MemoryHost, OTHER_KEY, Told, fixture, post, with_key, yard};
-use trainyard_core::{RunEnd, Switch};
+use trainyard_core::port::Handle;
+use trainyard_core::{Class, Kind, QueueName, RunEnd, Subject, Submission, Switch};
 use trainyard_cyborgdb::{IndexId, Rule, Settings, TrainParameters};
 use trainyard_http::{Answer, Service, block_on, timeout};
 
@@ -390,6 +391,25 @@ fn the_worker_stays_five_seconds() {
     assert!(is_running());
     bench.yard.pass(Duration::from_millis(1));
     assert!(!is_running());
+}
+
+#[test]
+fn jobs_of_others_do_not_hide_the_last_end() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    bench.complete(None);
+    train.ends("trained.json");
+    let other = Class::new(Kind::new("other").unwrap(), QueueName::new("other").unwrap());
+    let other = Arc::new(other);
+    for number in 0..300 {
+        let subject = Subject::new(format!("other/{number}")).unwrap();
+        drop(bench.yard.submit(Submission::new(bench.yard.job_id(), subject, Arc::clone(&other))));
+    }
+    bench.yard.pass(Duration::from_millis(4_999));
+    assert_eq!(bench.status()["worker_running"], true);
+    bench.yard.pass(Duration::from_millis(1));
+    assert_eq!(bench.status()["worker_running"], false);
 }
 
 #[test]
