@@ -400,12 +400,13 @@ fn jobs_of_others_do_not_hide_the_last_end() {
     let train = Train::start(&bench, "i", "");
     bench.complete(None);
     train.ends("trained.json");
-    let other = Class::new(Kind::new("other").unwrap(), QueueName::new("other").unwrap());
-    let other = Arc::new(other);
+    let other = Arc::new(Class::new(Kind::new("ivf").unwrap(), QueueName::new("other").unwrap()));
     for number in 0..300 {
         let subject = Subject::new(format!("other/{number}")).unwrap();
-        drop(bench.yard.submit(Submission::new(bench.yard.job_id(), subject, Arc::clone(&other))));
+        let submission = Submission::new(bench.yard.job_id(), subject, Arc::clone(&other));
+        block_on(bench.yard.submit(submission)).unwrap();
     }
+    assert_eq!(bench.jobs(), 301);
     bench.yard.pass(Duration::from_millis(4_999));
     assert_eq!(bench.status()["worker_running"], true);
     bench.yard.pass(Duration::from_millis(1));
