@@ -210,6 +210,7 @@ impl Builder {
         });
         let house = Arc::new(House {
             committed: Arc::clone(&yard),
+            edition: Arc::clone(driver.edition()),
             wiring: Arc::clone(&wiring),
             hub,
             waiters: Waiters::default(),

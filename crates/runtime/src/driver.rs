@@ -7,7 +7,7 @@ use trainyard_journal::{Journal, JournalError, Position, Reading, failpoint};
 
 use crate::DriveError;
 use crate::load::Load;
-use crate::sync::{Arc, Notices, RwLock};
+use crate::sync::{Arc, AtomicU64, Notices, Ordering, RwLock};
 
 /// Decides on a private yard, commits, and only then lets readers see.
 ///
@@ -30,6 +30,8 @@ pub struct Driver {
     private: Yard,
     /// What readers see: never ahead of the journal.
     committed: Arc<RwLock<Yard>>,
+    /// Grows with every change of it, while it is locked.
+    edition: Arc<AtomicU64>,
     /// How many facts have led to the committed yard.
     revision: u64,
     /// How many of them came after the last snapshot.
@@ -102,6 +104,7 @@ impl Driver {
             journal,
             private,
             committed,
+            edition: Arc::default(),
             revision,
             since_snapshot,
             look_at: 0,
@@ -264,9 +267,15 @@ impl Driver {
         &self.committed
     }
 
+    pub(crate) fn edition(&self) -> &Arc<AtomicU64> {
+        &self.edition
+    }
+
     /// Lets readers see what is durable.
     fn show(&self, news: &News, facts: &[Fact]) -> Result<(), DriveError> {
         let mut committed = self.committed.write();
+        // Whoever gets in after this sees both, and nobody sees only one.
+        self.edition.fetch_add(1, Ordering::Release);
         if news.rebuilt.is_some() {
             *committed = self.private.clone();
             return Ok(());

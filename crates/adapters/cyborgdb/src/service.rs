@@ -1,9 +1,11 @@
 //! The edge: who may ask, what was sent, and who answers it.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use serde::Serialize;
+use trainyard_core::Glance;
 use trainyard_core::port::Handle;
 use trainyard_http::secret::Digest;
 use trainyard_http::{Answer, BodyError, Request, Response, Routes, Service, StatusCode, blocking};
@@ -13,6 +15,7 @@ use crate::host::{Host, IndexId};
 use crate::map::{self, Doing};
 use crate::routes::{self, Endpoint, OPENAPI};
 use crate::settings::Settings;
+use crate::status::Shown;
 use crate::unfit::Unfit;
 use crate::wire::answers::Health;
 use crate::wire::bounded::to_json;
@@ -32,6 +35,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
     pub(crate) unfit: Unfit,
+    /// The training status of the newest state.
+    pub(crate) shown: Glance<Arc<Shown>>,
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
@@ -45,6 +50,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
                 host,
                 handle,
                 unfit: Unfit::default(),
+                shown: Glance::new(),
             }),
         }
     }
@@ -55,13 +61,13 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
         &self.edge.settings
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        let found = routes::find(&self.edge.routes, request.method(), request.path(), request.query());
-        let answered = match found {
-            Ok(endpoint) => self.dispatch(endpoint, request).await,
-            Err(fault) => Err(fault),
-        };
-        answered.unwrap_or_else(Fault::into_response)
+    async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
+        self.dispatch(endpoint, request).await.unwrap_or_else(Fault::into_response)
+    }
+
+    fn training_status(&self, request: &Request) -> Result<Response, Fault> {
+        self.edge.admit(request)?;
+        self.edge.training_status()
     }
 
     async fn dispatch(&self, endpoint: Endpoint, request: Request) -> Result<Response, Fault> {
@@ -72,10 +78,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
                 self.edge.admit(&request)?;
                 self.list_indexes().await
             }
-            Endpoint::TrainingStatus => {
-                self.edge.admit(&request)?;
-                self.edge.training_status()
-            }
+            Endpoint::TrainingStatus => self.training_status(&request),
             Endpoint::Users => {
                 self.edge.admit(&request)?;
                 Err(Fault::forbidden("Per-user API keys are not offered by this server"))
@@ -131,8 +134,15 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
 const STRANGER_BYTES_MAX: usize = 1 << 20;
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for CyborgDb<H, S> {
+    /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        Box::pin(self.answer(request))
+        let found = routes::find(&self.edge.routes, request.method(), request.path(), request.query());
+        let answered = match found {
+            Ok(Endpoint::TrainingStatus) => self.training_status(&request),
+            Ok(endpoint) => return Box::pin(self.answer(endpoint, request)),
+            Err(fault) => Err(fault),
+        };
+        Box::pin(ready(answered.unwrap_or_else(Fault::into_response)))
     }
 
     fn fault(&self, status: StatusCode) -> Response {

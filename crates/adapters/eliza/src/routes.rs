@@ -36,9 +36,12 @@ pub(crate) enum Endpoint {
     AutoRun,
 }
 
+/// How things stand, in numbers.
+pub(crate) const STATUS: &str = "/api/training/status";
+
 const TABLE: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/api/training/openapi.json", Endpoint::OpenApi),
-    (Method::GET, "/api/training/status", Endpoint::Status),
+    (Method::GET, STATUS, Endpoint::Status),
     (Method::GET, "/api/training/trajectories", Endpoint::Trajectories),
     // Ours: trajectories come in here when the agent is another process.
     (Method::POST, "/api/training/trajectories", Endpoint::Ingest),

@@ -38,6 +38,7 @@ mod seen;
 mod service;
 mod settings;
 mod signing;
+mod told;
 mod training;
 mod uploads;
 mod wire;
