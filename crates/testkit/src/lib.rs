@@ -1,4 +1,4 @@
-//! Virtual clocks, failing journals, bare yards, hostile requests and conformance suites for trainyard.
+//! Virtual clocks, failing journals, bare yards, hostile requests, conformance suites and a simulator for trainyard.
 
 pub mod arbitrary;
 pub mod bare_yard;
@@ -7,3 +7,4 @@ pub mod clock;
 pub mod failing_journal;
 pub mod hostile;
 pub mod journal_conformance;
+pub mod simulator;
