@@ -85,9 +85,9 @@ impl History {
     }
 
     fn started(&self, n: u128) -> Event {
-        let last = self.log.iter().filter_map(|fact| match &fact.event {
-            Event::Started { lease, .. } => Some(*lease),
-            _ => None,
+        let last = self.log.iter().filter_map(|fact| {
+            let Event::Started { lease, .. } = &fact.event else { return None };
+            Some(*lease)
         });
         let lease = Lease::new(last.max().map_or(0, Lease::get) + 100);
         Event::Started { job: job(n), lease, node: node() }
@@ -328,8 +328,6 @@ fn a_value_below_the_target_that_reaches_it_is_noticed() {
 
 #[test]
 fn a_target_that_was_reached_and_not_heard_is_noticed() {
-    let (mut history, [_, second]) = contest();
-    history.send(Command::Cancel { job: job(1), reason: Reason::new("x") });
     let mut history = History::new(5);
     let plan = ContestPlan {
         target: score(0.9),
@@ -341,7 +339,6 @@ fn a_target_that_was_reached_and_not_heard_is_noticed() {
         median: None,
     };
     history.submit(Submission { contest: Some(Arc::new(plan)), ..plain(1) });
-    let _ = second;
     let run = Run { job: job(1), lease: history.lease(1) };
     let report = Command::Report { run, step: 1, performance: Some(score(0.9)) };
     let before = history.checker.before(&report);

@@ -12,13 +12,13 @@ use trainyard_testkit::simulator::{Faults, Odds, Report, Simulation, Steady, Vio
 fn world(seed: u64, events: u64) -> Simulation {
     let nodes = usize::try_from(1 + seed % 4).unwrap();
     let mut simulation = Simulation::new(seed).with_nodes(nodes).with_events(events);
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         simulation = simulation.with_compact_min(60);
     }
-    if seed % 5 == 0 {
+    if seed.is_multiple_of(5) {
         simulation = simulation.with_record_facts(3);
     }
-    if seed % 7 == 0 {
+    if seed.is_multiple_of(7) {
         simulation = simulation.with_journal_clock();
     }
     match seed % 11 {
@@ -111,10 +111,10 @@ fn speed() {
         let report = simulation.run().unwrap_or_else(|violation| panic!("{violation}"));
         let (took, used) = (begun.elapsed(), self::busy().zip(busy).map(|(after, before)| after - before));
         #[expect(clippy::cast_precision_loss, reason = "it is shown")]
-        let per_second = |time: Duration| (report.events as f64 / time.as_secs_f64()) as u64;
+        let per_second = |time: Duration| report.events as f64 / time.as_secs_f64();
         println!(
-            "{what}: {} events a second of the processor, {} of the wall",
-            used.map_or(0, per_second),
+            "{what}: {:.0} events a second of the processor, {:.0} of the wall",
+            used.map_or(0.0, per_second),
             per_second(took)
         );
         print!("{report}");
@@ -136,6 +136,31 @@ fn again() {
         Ok(report) => println!("{report}"),
         Err(what) => panic!("{what}"),
     }
+}
+
+/// Those that have found something, in whatever it was.
+fn found(seed: u64, events: u64) {
+    outcome(world(seed, events).with_audit_every(events / 4), seed).unwrap_or_else(|what| panic!("{what}"));
+}
+
+#[test]
+fn seed_5_a_full_record_leaves_a_start_for_the_next_turn() {
+    found(5, 2_000);
+}
+
+#[test]
+fn seed_7_whoever_opens_reads_nothing_that_is_not_synced() {
+    found(7, 2_000);
+}
+
+#[test]
+fn seed_38_a_job_that_was_read_and_then_lost_does_not_end_twice() {
+    found(38, 2_000);
+}
+
+#[test]
+fn seed_123_a_compaction_without_facts_is_a_commit() {
+    found(123, 300);
 }
 
 #[test]

@@ -1,13 +1,4 @@
 //! A file on a disk that knows what of it is synced, and what it does to the rest when somebody dies.
-//!
-//! ```text
-//! frame     header, then one record of the codec
-//! header    kind 1 byte, position 8, writer 16, time 8, length of the record 4, CRC-32 of all that 4; little end first
-//! ```
-//!
-//! The checksum of the header guards the length, so that a frame that ends too early can only be one that was torn:
-//! its header is whole, or too short to be one. It is cut off at the next opening. Whatever else is not as it was
-//! written is damage, and refused.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +7,8 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use trainyard_core::{Fact, Timestamp};
 use trainyard_journal::{JournalError, Position, WriterId, codec};
+
+use super::frames::{self, Entry, NAME, RECORD, SNAPSHOT};
 
 /// A simulated disk with one journal on it. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
@@ -85,16 +78,6 @@ pub(super) struct Plan {
     commits_left: u64,
     fate: Option<Fate>,
     pub(super) is_locked: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) kind: u8,
-    pub(super) position: Position,
-    pub(super) writer: WriterId,
-    pub(super) at: Timestamp,
-    start: usize,
-    end: usize,
 }
 
 impl Disk {
@@ -225,12 +208,13 @@ impl File {
     }
 
     pub(super) fn decode(&self, entry: &Entry) -> Result<Vec<Fact>, JournalError> {
-        decode(&self.bytes[entry.start..entry.end], entry.position)
+        frames::decode(&self.bytes[entry.start..entry.end], entry.position)
     }
 
-    /// Looks at the file as somebody does who knows nothing of it: finds its frames, and cuts off one that was torn.
+    /// Looks at the file as somebody does who knows nothing of it: finds its frames, and cuts off one that was torn. In a
+    /// simulation the records are looked into by whoever reads them next, which is at once.
     pub(super) fn open(&mut self) -> Result<(), JournalError> {
-        let (entries, whole) = scan(&self.bytes, &[])?;
+        let (entries, whole) = frames::scan(&self.bytes, &[], !self.is_lazy)?;
         self.accept(entries, whole)
     }
 
@@ -239,7 +223,7 @@ impl File {
         if !self.is_suspect {
             return Ok(());
         }
-        let (entries, whole) = scan(&self.bytes, &self.entries)?;
+        let (entries, whole) = frames::scan(&self.bytes, &self.entries, true)?;
         self.accept(entries, whole)
     }
 
@@ -328,17 +312,8 @@ impl File {
     }
 
     fn frame(&mut self, kind: u8, position: Position, writer: WriterId, at: Timestamp, record: &[u8]) {
-        let header = self.bytes.len();
-        self.bytes.push(kind);
-        self.bytes.extend(position.get().to_le_bytes());
-        self.bytes.extend(writer.as_uuid().as_u128().to_le_bytes());
-        self.bytes.extend(at.as_millis().to_le_bytes());
-        self.bytes.extend(u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let checksum = crc32fast::hash(&self.bytes[header..]);
-        self.bytes.extend(checksum.to_le_bytes());
-        let start = self.bytes.len();
-        self.bytes.extend(record);
-        self.entries.push(Entry { kind, position, writer, at, start, end: self.bytes.len() });
+        let entry = frames::append(&mut self.bytes, (kind, position, writer, at), record);
+        self.entries.push(entry);
     }
 
     fn cut(&mut self, bytes: usize) {
@@ -347,61 +322,3 @@ impl File {
         self.entries.retain(|entry| entry.end <= bytes);
     }
 }
-
-/// The frames of a file after those that are known, and where the last whole one ends.
-fn scan(bytes: &[u8], known: &[Entry]) -> Result<(Vec<Entry>, usize), JournalError> {
-    let mut entries = known.to_vec();
-    let mut whole = known.last().map_or(0, |entry| entry.end);
-    while let Some(header) = bytes.get(whole..whole + HEADER) {
-        let after = entries.last().map(|entry| entry.position);
-        let place = || format!("the frame after {} of {NAME}", after.unwrap_or_default());
-        let (told, checksum) = header.split_at(HEADER - 4);
-        if crc32fast::hash(told).to_le_bytes() != checksum {
-            return Err(JournalError::corrupt(place()));
-        }
-        let number = |from: usize, to: usize| {
-            told[from..to].iter().rev().fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-        };
-        let kind = told[0];
-        let position = Position::new(u64::try_from(number(1, 9)).unwrap_or(u64::MAX));
-        let writer = WriterId::from_u128(number(9, 25));
-        let at = u64::try_from(number(25, 33)).unwrap_or_default();
-        let start = whole + HEADER;
-        let end = start.saturating_add(usize::try_from(number(33, 37)).unwrap_or(usize::MAX));
-        let is_next = match kind {
-            SNAPSHOT => after.is_none(),
-            RECORD => position == after.unwrap_or_default().next(),
-            _ => false,
-        };
-        if !is_next {
-            return Err(JournalError::corrupt(place()));
-        }
-        let Some(record) = bytes.get(start..end) else { break };
-        decode(record, position)?;
-        entries.push(Entry {
-            kind,
-            position,
-            writer,
-            at: Timestamp::from_millis(at.cast_signed()),
-            start,
-            end,
-        });
-        whole = end;
-    }
-    Ok((entries, whole))
-}
-
-fn decode(record: &[u8], position: Position) -> Result<Vec<Fact>, JournalError> {
-    codec::decode(record).map_err(|error| {
-        let place = format!("record {position} of {NAME}");
-        match error.unknown_version() {
-            Some(version) => JournalError::unknown_version(place, version),
-            None => JournalError::corrupt(place).with_source(error),
-        }
-    })
-}
-
-pub(super) const NAME: &str = "the simulated journal";
-const HEADER: usize = 41;
-const SNAPSHOT: u8 = 1;
-const RECORD: u8 = 2;

@@ -50,7 +50,7 @@ impl Everything {
             67 => Command::PauseQueue { queue: queue(scene.chance), reason },
             68..71 => Command::ResumeQueue { queue: queue(scene.chance) },
             71 => {
-                let running_max = [None, Some(0), Some(1), Some(3)][scene.chance.below(4) as usize % 4];
+                let running_max = scene.chance.pick(&[None, Some(0), Some(1), Some(3)]).copied().flatten();
                 let priority_step = Duration::from_secs(scene.chance.below(120));
                 let settings = QueueSettings { running_max, waiting_max: 200, priority_step };
                 Command::ConfigureQueue { queue: queue(scene.chance), settings }
@@ -84,7 +84,7 @@ impl Everything {
     fn submission(&self, scene: &mut UserScene<'_>, about: u64) -> Submission {
         let class = scene.chance.pick(&self.classes).cloned().unwrap_or_else(|| Arc::clone(&self.classes[0]));
         let mut submission = Submission::new(scene.job_id(), subject(about), class);
-        submission.priority = Priority::new([0, 0, 0, 1, 10, -5][scene.chance.below(6) as usize % 6]);
+        submission.priority = Priority::new(scene.chance.pick(&[0, 0, 0, 1, 10, -5]).copied().unwrap_or(0));
         submission.admission = admission(scene.chance);
         if scene.chance.below(8) == 0 {
             submission.not_before = Some(scene.now.after(scene.chance.up_to(Duration::from_secs(120))));
@@ -103,8 +103,8 @@ impl Everything {
                 (scene.chance.below(3) == 0).then_some(MedianRule { reports_min: 2, others_min: 1 });
             submission.contest = Some(Arc::new(plan));
         }
-        submission.parameters =
-            Parameters::new(vec![7; scene.chance.below(24) as usize % 24]).unwrap_or_default();
+        let length = usize::try_from(scene.chance.below(24)).unwrap_or(0);
+        submission.parameters = Parameters::new(vec![7; length]).unwrap_or_default();
         submission
     }
 
@@ -156,7 +156,12 @@ fn classes() -> Vec<Arc<Class>> {
 }
 
 fn named(number: u64) -> QueueName {
-    QueueName::new(["default", "large", "late"][number as usize % 3]).expect("a short word")
+    let name = match number % 3 {
+        0 => "default",
+        1 => "large",
+        _ => "late",
+    };
+    QueueName::new(name).expect("a short word")
 }
 
 fn queue(chance: &mut Chance) -> QueueName {

@@ -16,11 +16,11 @@ use super::Odds;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Faults {
-    /// Of turns: a commit in it fails before it has any effect. Default: one in 400.
+    /// Of turns: a commit in it fails before it has any effect. Default: one in 1,000.
     pub fails_before: Odds,
-    /// Of turns: a commit in it fails after it has become durable. Default: one in 400.
+    /// Of turns: a commit in it fails after it has become durable. Default: one in 1,000.
     pub fails_after: Odds,
-    /// Of turns: somebody else writes in between. Default: one in 400.
+    /// Of turns: somebody else writes in between. Default: one in 1,000.
     pub conflicts: Odds,
     /// Of turns: the journal is locked by somebody else when it begins, perhaps several times. Default: one in 100.
     pub locked: Odds,
@@ -28,9 +28,9 @@ pub struct Faults {
     pub late: Odds,
     /// How long such a commit takes at most. Default: three minutes.
     pub late_max: Duration,
-    /// Of events: a node is killed, whatever it is doing. Default: one in 300.
+    /// Of events: a node is killed, whatever it is doing. Default: one in 1,000.
     pub crash: Odds,
-    /// Of turns: the node dies while it commits; what it wrote is kept, lost, or torn. Default: one in 200.
+    /// Of turns: the node dies while it commits; what it wrote is kept, lost, or torn. Default: one in 500.
     pub crash_in_commit: Odds,
     /// Of events: a node leaves politely and comes back. Default: one in 2,000.
     pub leave: Odds,
@@ -40,7 +40,7 @@ pub struct Faults {
     pub jump: Odds,
     /// How far at most. Default: two minutes.
     pub jump_max: Duration,
-    /// Of openings: a copy of the journal with one flipped bit is opened first, and must be refused. Default: one in 2.
+    /// Of openings: a copy of the journal with one flipped bit is opened first, and must be refused. Default: one in 4.
     pub flip: Odds,
     /// Of openings: the disk has lost the last record that it had said is durable. No yard survives that: this is for
     /// seeing that it is noticed. Default: never.
@@ -76,19 +76,19 @@ impl Faults {
 impl Default for Faults {
     fn default() -> Self {
         Self {
-            fails_before: Odds::one_in(400),
-            fails_after: Odds::one_in(400),
-            conflicts: Odds::one_in(400),
+            fails_before: Odds::one_in(1_000),
+            fails_after: Odds::one_in(1_000),
+            conflicts: Odds::one_in(1_000),
             locked: Odds::one_in(100),
             late: Odds::one_in(200),
             late_max: Duration::from_secs(180),
-            crash: Odds::one_in(300),
-            crash_in_commit: Odds::one_in(200),
+            crash: Odds::one_in(1_000),
+            crash_in_commit: Odds::one_in(500),
             leave: Odds::one_in(2_000),
             away_max: Duration::from_secs(300),
             jump: Odds::one_in(500),
             jump_max: Duration::from_secs(120),
-            flip: Odds::one_in(2),
+            flip: Odds::one_in(4),
             betrays: Odds::NEVER,
             asks_again: Odds::one_in(2),
         }

@@ -7,7 +7,8 @@ use trainyard_journal::{
     Journal, JournalError, Position, Reading, Record, Records, Snapshot, Turn, WriterId, codec,
 };
 
-use super::disk::{Disk, NAME, Shared};
+use super::disk::{Disk, Shared};
+use super::frames::NAME;
 
 /// One holder of the journal on a [`Disk`].
 ///

@@ -53,6 +53,9 @@ impl Simulation {
     pub const NODES_MAX: usize = 64;
 
     /// A world of two nodes with everything that can happen in it.
+    ///
+    /// # Panics
+    /// Never: what it names are names.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let gpu = Resource::new("gpu").expect("a short word");
@@ -68,7 +71,7 @@ impl Simulation {
             faults: Faults::default(),
             settings,
             queues: Vec::new(),
-            compact_min: 2_000,
+            compact_min: 1_000,
             record_facts: 100_000,
             has_journal_clock: false,
         };
@@ -157,7 +160,7 @@ impl Simulation {
         self
     }
 
-    /// A log of fewer facts than this is not compacted. Default: 2,000.
+    /// A log of fewer facts than this is not compacted. Default: 1,000.
     #[must_use]
     pub const fn with_compact_min(mut self, facts: usize) -> Self {
         self.plan.compact_min = facts;

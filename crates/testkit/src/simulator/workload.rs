@@ -110,7 +110,10 @@ impl UserScene<'_> {
         Submission::new(self.job_id(), self::subject(subject), plain_class(queue))
     }
 
-    /// A contest of so many, with this target.
+    /// A contest of so many, with this target; 0 when that is no number.
+    ///
+    /// # Panics
+    /// Never: what it names are names.
     pub fn contest(&mut self, candidates: usize, target: f64) -> Arc<ContestPlan> {
         let candidates = (0..candidates)
             .map(|n| Entrant {
@@ -125,18 +128,27 @@ impl UserScene<'_> {
 }
 
 /// The subject of this number.
+///
+/// # Panics
+/// Never: what it names are names.
 #[must_use]
 pub fn subject(number: u64) -> Subject {
     Subject::new(format!("subject/{number}")).expect("a short word")
 }
 
 /// The kind that is trained inside of the nodes' processes.
+///
+/// # Panics
+/// Never: what it names are names.
 #[must_use]
 pub fn inside() -> Kind {
     Kind::new("inside").expect("a short word")
 }
 
 /// The kind whose trainers outlive the process that has started them.
+///
+/// # Panics
+/// Never: what it names are names.
 #[must_use]
 pub fn outside() -> Kind {
     Kind::new("outside").expect("a short word")

@@ -274,11 +274,14 @@ impl Checker {
 
     /// A rule that has fired is followed by its job.
     fn check_fired(&self, subject: &Subject, job: JobId, event: &Event) -> Result<(), Breach> {
-        let is_there = match event {
-            Event::Submitted { submission } => submission.job == job && submission.subject == *subject,
+        let is_there = if let Event::Submitted { submission } = event {
+            submission.job == job && submission.subject == *subject
+        } else if let Event::Updated { job, .. } = event {
             // One that waits already has become the run that was asked for.
-            Event::Updated { job, .. } => self.jobs.get(job).is_some_and(|book| book.subject == *subject),
-            _ => self.subjects.get(subject).is_some_and(|book| !book.unfinished.is_empty()),
+            self.jobs.get(job).is_some_and(|book| book.subject == *subject)
+        } else {
+            // One of the same sort is there, which it has joined.
+            self.subjects.get(subject).is_some_and(|book| !book.unfinished.is_empty())
         };
         let what = || format!("the rule of {subject} fires, and then {event:?}");
         if is_there { Ok(()) } else { breach(Invariant::RulesKeepTheirTerms, what()) }

@@ -280,13 +280,13 @@ impl Checker {
         }
         let ended = book.contest.as_mut().map_or(Ok(()), |contest| contest.finish(outcome));
         ended.map_err(|what| Breach::new(Invariant::TheFirstToReachWins, format!("job {job}: {what}")))?;
-        match outcome {
-            Outcome::Completed { model } if *model != book.model => breach(
-                Invariant::OutcomesAreFinal,
-                format!("job {job} is {outcome}, and its model {:?}", book.model),
-            ),
-            _ => Ok(()),
+        if let Outcome::Completed { model } = outcome
+            && *model != book.model
+        {
+            let what = format!("job {job} is {outcome}, and its model {:?}", book.model);
+            return breach(Invariant::OutcomesAreFinal, what);
         }
+        Ok(())
     }
 
     pub(super) fn released(&mut self, job: JobId, lease: Lease) -> Result<(), Breach> {

@@ -37,16 +37,16 @@ impl Checker {
             Some(book) if book.is_live(run.lease) => Right::Leaves,
             Some(_) | None => Right::Old,
         };
-        match command {
-            Command::Report { run, .. } | Command::Checkpoint { run, .. } | Command::Finish { run, .. } => {
-                Before { right: right(run), key: None }
-            }
-            Command::Submit(submission) => {
-                let key = submission.key.as_ref().and_then(|key| self.keys.get(key)).copied();
-                Before { right: Right::None, key }
-            }
-            _ => Before { right: Right::None, key: None },
-        }
+        let run = if let Command::Report { run, .. }
+        | Command::Checkpoint { run, .. }
+        | Command::Finish { run, .. } = command
+        {
+            Some(run)
+        } else {
+            None
+        };
+        let key = if let Command::Submit(submission) = command { submission.key.as_ref() } else { None };
+        Before { right: run.map_or(Right::None, right), key: key.and_then(|key| self.keys.get(key)).copied() }
     }
 
     /// A command was answered. All of the journal that there was must have been taken in.
