@@ -16,7 +16,7 @@ use super::workload::{UserScene, Wish, Workload, inside, outside, subject};
 /// queues and about a few subjects, so that they get in each other's way.
 #[derive(Debug)]
 pub struct Everything {
-    /// How long after one wish the next one comes, about. Default: 2 seconds.
+    /// How long after one wish the next one comes, about. Default: 5 seconds.
     pub every: Duration,
     /// Of how many subjects. Default: 24, at least 1.
     pub subjects: u64,
@@ -27,7 +27,7 @@ pub struct Everything {
 
 impl Default for Everything {
     fn default() -> Self {
-        Self { every: Duration::from_secs(2), subjects: 24, classes: classes(), observed: None }
+        Self { every: Duration::from_secs(5), subjects: 24, classes: classes(), observed: None }
     }
 }
 
