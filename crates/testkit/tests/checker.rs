@@ -57,11 +57,10 @@ impl History {
             self.checker.take(fact).unwrap();
         }
         self.log.extend(facts);
-        let answer = Ok(answer);
-        self.checker.told(&command, before, &answer).unwrap();
+        self.checker.told(&command, before, &Ok(answer.clone())).unwrap();
         self.checker.audit(&self.yard).unwrap();
         Checker::settled(&self.yard).unwrap();
-        answer.unwrap()
+        answer
     }
 
     fn submit(&mut self, submission: Submission) {
@@ -111,6 +110,13 @@ fn a_job_that_is_forgotten_too_early_is_missed() {
     let mut history = History::new(1);
     history.submit(plain(1));
     history.refuses(Event::Forgotten { jobs: vec![job(1)] }, Invariant::NoJobIsLost);
+}
+
+#[test]
+fn a_job_that_is_left_on_a_node_that_is_gone_is_missed() {
+    let mut history = History::new(1);
+    history.submit(plain(1));
+    history.refuses(Event::NodeLost { node: node() }, Invariant::NoJobIsLost);
 }
 
 #[test]

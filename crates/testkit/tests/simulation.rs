@@ -4,9 +4,13 @@
 //! `TRAINYARD_SEED=n cargo test -p trainyard-testkit --test simulation again` runs one of them again and prints it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use trainyard_testkit::simulator::{Faults, Odds, Report, Simulation, Steady, Violation};
+use trainyard_core::{Admission, Command, Observation, Parameters, RetrainRule, Template, Trigger};
+use trainyard_testkit::simulator::{
+    Faults, Odds, Report, Simulation, Steady, UserScene, Violation, Wish, Workload, plain_class, subject,
+};
 
 /// A world of its own kind for each seed.
 fn world(seed: u64, events: u64) -> Simulation {
@@ -69,6 +73,39 @@ fn thousands_of_seeds_hold() {
     let events = hold(1..=seeds, 300);
     println!("{seeds} seeds, {events} events");
     assert!(events > seeds * 300);
+}
+
+/// Subjects that grow, with rules that have a cooldown, and trainers that are done soon.
+struct Growing;
+
+impl Workload for Growing {
+    fn next(&mut self, scene: &mut UserScene<'_>) -> Option<Wish> {
+        let about = subject(scene.number % 3);
+        let command = if scene.number < 3 {
+            let rule =
+                RetrainRule::new(Trigger::Fresh { at_least: 20 }).with_cooldown(Duration::from_secs(300));
+            let (class, parameters) = (plain_class("indexes"), Parameters::default());
+            let template = Arc::new(Template { class, parameters, admission: Admission::Trail });
+            Command::SetRule { subject: about, rule, template }
+        } else {
+            let observation = Observation { total: scene.number, lists: None };
+            Command::Observe { subject: about, observation, job: scene.job_id(), repeats: 0 }
+        };
+        Some(Wish::new(scene.chance.around(Duration::from_secs(4)), command))
+    }
+}
+
+#[test]
+fn cooldowns_hold_whatever_fails() {
+    let mut fired = 0;
+    for seed in 1..=100 {
+        let simulation = world(seed, 1_500).with_workload(Growing).with_trainer(Steady::default());
+        let report = outcome(simulation, seed).unwrap_or_else(|what| panic!("{what}"));
+        // Each of the three at once, and then every five minutes at most.
+        assert!(report.fired <= 3 * (report.virtual_time.as_secs() / 300 + 1), "{report}");
+        fired += report.fired;
+    }
+    assert!(fired > 300, "{fired}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use trainyard_core::{
 };
 
 use super::chance::Chance;
-use super::workload::{UserScene, Wish, Workload, inside, outside, subject};
+use super::workload::{UserScene, Wish, Workload, inside, outside, plain_class, subject};
 
 /// Users who do everything: submit in all ways, cancel, hold, pause, set rules, observe, retire, and so on, in a few
 /// queues and about a few subjects, so that they get in each other's way.
@@ -59,11 +59,12 @@ impl Everything {
                 let retention = Retention { finished_max: Some(8), models_max: Some(2) };
                 Command::SetRetention { queue: queue(scene.chance), retention }
             }
-            73..76 => self.rule(scene, about),
-            76 => Command::RemoveRule { subject: subject(about) },
+            73..76 => Self::rule(scene, about % RULED),
+            76 => Command::RemoveRule { subject: subject(about % RULED) },
             77..94 => {
                 // Mostly more than before, now and then less, and now and then the same again.
-                let total = scene.number / 4 + scene.chance.below(40);
+                let total = scene.number + scene.chance.below(40);
+                let about = about % RULED;
                 let lists = (scene.chance.below(3) == 0).then(|| 1 << scene.chance.below(6));
                 let job = scene.job_id();
                 let again = self.observed.take().filter(|_| scene.chance.below(4) == 0);
@@ -108,7 +109,7 @@ impl Everything {
         submission
     }
 
-    fn rule(&self, scene: &mut UserScene<'_>, about: u64) -> Command {
+    fn rule(scene: &mut UserScene<'_>, about: u64) -> Command {
         let some = 1 + scene.chance.below(30);
         let trigger = match scene.chance.below(4) {
             0 => Trigger::PerList { threshold: some, first: some },
@@ -122,7 +123,7 @@ impl Everything {
         if scene.chance.below(3) == 0 {
             rule = rule.with_max_interval(scene.chance.up_to(Duration::from_secs(900)));
         }
-        let class = Arc::clone(&self.classes[0]);
+        let class = plain_class("default");
         let template =
             Template { class, parameters: Parameters::default(), admission: admission(scene.chance) };
         Command::SetRule { subject: subject(about), rule, template: Arc::new(template) }
@@ -183,3 +184,6 @@ fn any_job(scene: &mut UserScene<'_>) -> JobId {
     let among = if scene.chance.below(4) > 0 { &scene.jobs[newest..] } else { scene.jobs };
     scene.chance.pick(among).copied().unwrap_or(JobId::from_u128(0))
 }
+
+/// So many of the subjects have rules.
+const RULED: u64 = 4;

@@ -109,10 +109,7 @@ impl Checker {
                 self.node(*node)?.is_alive = true;
                 Ok(())
             }
-            Event::NodeLost { node } => {
-                self.node(*node)?.is_alive = false;
-                Ok(())
-            }
+            Event::NodeLost { node } => self.node_lost(*node),
             Event::QueueConfigured { queue, settings } => {
                 self.queue(queue).settings = *settings;
                 Ok(())

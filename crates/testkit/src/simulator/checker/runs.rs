@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trainyard_core::{JobId, Lease, NodeId, Outcome, TimedOut, Timestamp};
+use trainyard_core::{JobId, Lease, NodeId, Outcome, Placement, TimedOut, Timestamp};
 
 use super::books::{Stage, Stint};
 use super::contest::ContestBook;
@@ -83,6 +83,23 @@ impl Checker {
             }
         }
         Ok(())
+    }
+
+    /// What was at work in the process of a node that is gone was interrupted before, or nobody would ever end it.
+    pub(super) fn node_lost(&mut self, id: NodeId) -> Result<(), Breach> {
+        let node = self.node(id)?;
+        node.is_alive = false;
+        let node = &self.nodes[&id];
+        let left = node.occupants.iter().find(|job| {
+            let book = &self.jobs[job];
+            book.is_over() || node.kinds.get(&book.class.kind) == Some(&Placement::InProcess)
+        });
+        match left {
+            Some(job) => {
+                breach(Invariant::NoJobIsLost, format!("job {job} is left on node {id}, which is gone"))
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn wrote(&mut self, job: JobId, lease: Lease) -> Result<(), Breach> {
