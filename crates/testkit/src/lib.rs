@@ -1,4 +1,4 @@
-//! Virtual clocks, failing journals, bare yards, hostile requests and conformance suites for trainyard.
+//! Virtual clocks, failing journals, bare yards, hostile requests, conformance suites and a simulator for trainyard.
 //!
 //! # Features
 //!
@@ -13,3 +13,4 @@ pub mod hostile;
 pub mod journal_conformance;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod simulator;
