@@ -107,3 +107,52 @@ fn an_answer_that_finds_no_room_becomes_a_503() {
     // It may have yet to notice that all of it is gone.
     assert!((0..1_000).any(|_| other.get("/large").status == 200), "it is free again");
 }
+
+/// What the other process does: serves until it is killed.
+#[cfg(target_os = "linux")]
+#[test]
+fn apart() {
+    let Some(bytes) = support::apart::role() else { return };
+    let config = config().with_body_limit(8 * MIB).with_body_stall_timeout(Duration::from_millis(500));
+    let server = serve(config.with_bodies_bytes(bytes.parse().unwrap()), async |mut request: Request| {
+        match request.take_body().collect(usize::MAX).await {
+            Ok(bytes) => Response::text(StatusCode::OK, bytes.len().to_string()),
+            Err(BodyError::NoRoom) => Response::empty(StatusCode::SERVICE_UNAVAILABLE),
+            Err(_) => Response::empty(StatusCode::BAD_REQUEST),
+        }
+    });
+    support::apart::say(server.local_addr());
+    support::apart::told();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn however_many_bodies_come_at_once_memory_has_its_bound() {
+    // 64 bodies of 4 MiB that grow side by side.
+    const ROOM: usize = 32 * MIB;
+    const CLIENTS: usize = 64;
+    const BODY: usize = 4 * MIB;
+    let mut server = support::apart::Apart::start(ROOM);
+    let address = server.hear().parse().unwrap();
+    assert_eq!(Client::connect(address).get("/").status, 200);
+    let before_kib = server.memory_kib("VmHWM");
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(address)).collect();
+    for client in &mut clients {
+        client.send(format!("POST / HTTP/1.1\r\ncontent-length: {BODY}\r\n\r\n"));
+    }
+    std::thread::scope(|scope| {
+        let send = |client: &mut Client| {
+            // Whoever is refused need not be heard to the end.
+            let _ = (0..BODY / 65_536).all(|_| client.try_send([b'x'; 65_536]));
+            let status = client.receive().status;
+            assert!(matches!(status, 200 | 503), "{status}");
+        };
+        clients.iter_mut().for_each(|client| drop(scope.spawn(move || send(client))));
+    });
+    let grown = usize::try_from(server.memory_kib("VmHWM") - before_kib).unwrap() * 1024;
+    println!("{} MiB for {} MiB of bodies at once", grown / MIB, CLIENTS * BODY / MIB);
+    // What is not counted: the first 64 KiB of each, a piece on its way in, and what the allocator keeps.
+    assert!(grown <= ROOM + CLIENTS * 256 * 1024 + 8 * MIB, "{grown} bytes");
+    assert!(grown >= ROOM / 4, "it was never tried: {grown} bytes");
+    assert_eq!(Client::connect(address).send(post("/", BODY)).receive().status, 200, "it goes on");
+}

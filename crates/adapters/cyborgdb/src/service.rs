@@ -130,8 +130,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
 }
 
 const STRANGER_BYTES_MAX: usize = 1 << 20;
-/// How many times its size a body takes in memory while it is worked on.
-const BODY_TIMES: u32 = 6;
+/// How many times its size a body takes in memory while it is worked on: measured, up to seven.
+const BODY_TIMES: u32 = 8;
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for CyborgDb<H, S> {
     fn call(&self, request: Request) -> Answer<'_> {
