@@ -13,7 +13,10 @@ use tokio::time::timeout;
 pub(crate) struct Room {
     free: Arc<Semaphore>,
     kib_max: u32,
-    /// For how long a body that grows may wait for more.
+    /// The seat of the one that may wait for more while it holds something. If many did, each could wait for what the
+    /// others hold.
+    growing: Arc<Semaphore>,
+    /// For how long anybody may wait.
     patience: Duration,
 }
 
@@ -37,7 +40,8 @@ pub(crate) struct NoRoom;
 impl Room {
     pub(crate) fn new(bytes_max: usize, patience: Duration) -> Room {
         let kib_max = u32::try_from(bytes_max / 1024).unwrap_or(u32::MAX);
-        Room { free: Arc::new(Semaphore::new(kib_max as usize)), kib_max, patience }
+        let free = Arc::new(Semaphore::new(kib_max as usize));
+        Room { free, kib_max, growing: Arc::new(Semaphore::new(1)), patience }
     }
 
     /// Nothing, which may grow.
@@ -57,16 +61,24 @@ impl Room {
 }
 
 impl Share {
-    /// Grows to what a body of so many bytes takes that is worth so many times its size; waits a little where nothing is
-    /// free. A body that takes more than all there is has to itself all there is.
+    /// Grows to what a body of so many bytes takes that is worth so many times its size. Where nothing is free, whoever
+    /// holds nothing waits a while, and so does one of those that hold something; the others are refused at once, which
+    /// frees what they hold. A body that takes more than all there is has all there is to itself.
     pub(crate) async fn grow(&mut self, bytes: usize, times: u32) -> Result<(), NoRoom> {
         let lacks_kib = self.lacks_kib(bytes, times);
         let Some(room) = self.room.as_ref().filter(|_| lacks_kib > 0) else {
             return Ok(());
         };
-        let more = Arc::clone(&room.free).acquire_many_owned(lacks_kib);
-        let more = timeout(room.patience, more).await.map_err(|_| NoRoom)?;
-        let more = more.expect("the semaphore is never closed");
+        let free = Arc::clone(&room.free);
+        let more = match Arc::clone(&free).try_acquire_many_owned(lacks_kib) {
+            Ok(more) => more,
+            Err(_) => {
+                let seat = self.held.as_ref().map(|_| room.growing.try_acquire()).transpose();
+                let _seat = seat.map_err(|_| NoRoom)?;
+                let more = timeout(room.patience, free.acquire_many_owned(lacks_kib)).await;
+                more.map_err(|_| NoRoom)?.expect("the semaphore is never closed")
+            }
+        };
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
@@ -152,6 +164,28 @@ mod tests {
             waited.unwrap();
         });
         assert_eq!(free_kib(&room), 800);
+    }
+
+    #[test]
+    fn of_those_who_hold_something_one_waits_for_the_others() {
+        let room = Room::new(1_000 * 1024, Duration::from_secs(60));
+        let mut shares = [room.share(), room.share(), room.share()];
+        let [first, second, third] = &mut shares;
+        block_on(async {
+            for share in [&mut *first, second, third] {
+                share.grow(300 * 1024, 1).await.unwrap();
+            }
+            let mut waiting = std::pin::pin!(first.grow(500 * 1024, 1));
+            tokio::select! {
+                biased;
+                _ = &mut waiting => panic!("there is no room for it"),
+                refused = second.grow(500 * 1024, 1) => refused.unwrap_err(),
+            };
+            *second = Share::default();
+            waiting.await.unwrap();
+            third.grow(500 * 1024, 1).await.unwrap();
+        });
+        assert_eq!(free_kib(&room), 0);
     }
 
     #[test]

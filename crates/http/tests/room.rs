@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::{Client, Gate, config, serve};
@@ -113,12 +114,12 @@ fn an_answer_that_finds_no_room_becomes_a_503() {
 #[test]
 fn apart() {
     let Some(bytes) = support::apart::role() else { return };
-    let config = config().with_body_limit(8 * MIB).with_body_stall_timeout(Duration::from_millis(500));
+    let config = config().with_body_limit(8 * MIB).with_body_stall_timeout(Duration::from_secs(5));
     let server = serve(config.with_bodies_bytes(bytes.parse().unwrap()), async |mut request: Request| {
         match request.take_body().collect(usize::MAX).await {
             Ok(bytes) => Response::text(StatusCode::OK, bytes.len().to_string()),
             Err(BodyError::NoRoom) => Response::empty(StatusCode::SERVICE_UNAVAILABLE),
-            Err(_) => Response::empty(StatusCode::BAD_REQUEST),
+            Err(_) => Response::empty(StatusCode::REQUEST_TIMEOUT),
         }
     });
     support::apart::say(server.local_addr());
@@ -138,19 +139,30 @@ fn however_many_bodies_come_at_once_memory_has_its_bound() {
     let before_kib = server.memory_kib("VmHWM");
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(address)).collect();
     for client in &mut clients {
-        client.send(format!("POST / HTTP/1.1\r\ncontent-length: {BODY}\r\n\r\n"));
+        client.send(format!("POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: {BODY}\r\n\r\n"));
     }
+    let taken = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let send = |client: &mut Client| {
             // Whoever is refused need not be heard to the end.
             let _ = (0..BODY / 65_536).all(|_| client.try_send([b'x'; 65_536]));
-            let status = client.receive().status;
-            assert!(matches!(status, 200 | 503), "{status}");
+            // Who still sends when the connection is closed may miss what was answered.
+            let said = client.rest();
+            let is_fine =
+                said.starts_with("HTTP/1.1 200") || said.starts_with("HTTP/1.1 503") || said.is_empty();
+            assert!(is_fine, "{said}");
+            taken.fetch_add(usize::from(said.starts_with("HTTP/1.1 200")), Ordering::Relaxed);
         };
         clients.iter_mut().for_each(|client| drop(scope.spawn(move || send(client))));
     });
+    let taken = taken.into_inner();
+    assert!(taken > 0, "not even one was taken");
     let grown = usize::try_from(server.memory_kib("VmHWM") - before_kib).unwrap() * 1024;
-    println!("{} MiB for {} MiB of bodies at once", grown / MIB, CLIENTS * BODY / MIB);
+    println!(
+        "{} MiB for {} MiB of bodies at once, {taken} of {CLIENTS} taken",
+        grown / MIB,
+        CLIENTS * BODY / MIB
+    );
     // What is not counted: the first 64 KiB of each, a piece on its way in, and what the allocator keeps.
     assert!(grown <= ROOM + CLIENTS * 256 * 1024 + 8 * MIB, "{grown} bytes");
     assert!(grown >= ROOM / 4, "it was never tried: {grown} bytes");
