@@ -133,5 +133,5 @@ fuzz_target!(|data: &[u8]| {
         assert!(said.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&said));
     }
     let well = converse(b"GET /x HTTP/1.1\r\nconnection: close\r\n\r\n");
-    assert!(well.starts_with(b"HTTP/1.1 200"), "it goes on");
+    assert!(well.starts_with(b"HTTP/1.1 200"), "it goes on: {}", String::from_utf8_lossy(&well));
 });
