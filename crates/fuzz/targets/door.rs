@@ -121,15 +121,15 @@ fuzz_target!(|data: &[u8]| {
     let Some((how, rest)) = data.split_first() else { return };
     let rest = &rest[..rest.len().min(32 << 10)];
     LazyLock::force(&PORT);
-    let said = within(16 << 20, || match how {
-        b'1' => converse(&[format!("GET /echo {HANDSHAKE}").as_bytes(), rest].concat(), true),
-        b'2' => {
-            converse(&[format!("GET /ws {HANDSHAKE}").into_bytes(), frame(1, rest), frame(8, &[])].concat())
-        }
-        b'3' => {
-            converse(&[format!("GET /ws {HANDSHAKE}").into_bytes(), frame(2, rest), frame(8, &[])].concat())
-        }
-        _ => converse(rest, true),
+    let said = within(16 << 20, || {
+        let upgraded = |path: &str| format!("GET {path} {HANDSHAKE}").into_bytes();
+        let sent = match how {
+            b'1' => [upgraded("/echo"), rest.to_vec()].concat(),
+            b'2' => [upgraded("/ws"), frame(1, rest), frame(8, &[])].concat(),
+            b'3' => [upgraded("/ws"), frame(2, rest), frame(8, &[])].concat(),
+            _ => rest.to_vec(),
+        };
+        converse(&sent, true)
     });
     assert!(said.is_empty() || said.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&said));
     assert!(said.get(9) != Some(&b'5'), "{}", String::from_utf8_lossy(&said));
