@@ -1,4 +1,5 @@
 //! The worst bodies, many at once, sent to a server in a process of its own whose memory is looked at.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 #![cfg(target_os = "linux")]
 
 mod support;

@@ -60,11 +60,6 @@ impl Caller {
         self.post("/api/login", &json!({ "username": name, "password": password }))
     }
 
-    /// What shows who calls.
-    pub(crate) fn token(&self) -> &str {
-        &self.token
-    }
-
     pub(crate) fn get(&self, path: &str) -> Answered {
         let request =
             self.agent.get(self.full(path)).header("Authorization", format!("Bearer {}", self.token));
