@@ -139,7 +139,8 @@ proptest! {
                 reader.apply(fact).unwrap();
                 apart.apply(fact).unwrap();
             }
-            reader.share_jobs(&world.yard, world.log[seen..].iter().filter_map(|fact| fact.event.job()));
+            let all: Vec<JobId> = world.yard.jobs().map(|job| job.id).collect();
+            reader.share_waiting(&world.yard, all);
             seen = world.log.len();
             prop_assert_eq!(&reader, &apart);
             prop_assert_eq!(&reader, &world.yard);

@@ -2,7 +2,7 @@
 
 use std::iter::Peekable;
 
-use trainyard_core::{Answer, Command, Fact, Rejection, Timestamp, Yard};
+use trainyard_core::{Answer, Command, Event, Fact, Rejection, Timestamp, Yard};
 use trainyard_journal::{Journal, JournalError, Position, Reading, failpoint};
 
 use crate::DriveError;
@@ -285,12 +285,15 @@ impl Driver {
             *committed = self.private.clone();
             return Ok(());
         }
-        let news = news.facts.iter().chain(facts);
-        for fact in news.clone() {
+        let mut submitted = Vec::new();
+        for fact in news.facts.iter().chain(facts) {
             committed.apply(fact)?;
+            if let Event::Submitted { submission } = &fact.event {
+                submitted.push(submission.job);
+            }
         }
         // Both hold the same now; a million jobs in line need not be there twice.
-        committed.share_jobs(&self.private, news.filter_map(|fact| fact.event.job()));
+        committed.share_waiting(&self.private, submitted);
         Ok(())
     }
 }

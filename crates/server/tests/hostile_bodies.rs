@@ -1,4 +1,5 @@
 //! Bodies that nobody sends in good faith, to every wire of a real server: it refuses them, and goes on.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 mod support;
 

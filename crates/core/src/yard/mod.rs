@@ -18,8 +18,8 @@ use std::sync::Arc;
 use crate::queue::Rank;
 use crate::{
     Answer, Class, Command, Decision, Fact, History, IdempotencyKey, Job, JobId, Kind, Lease, Model, ModelId,
-    Node, NodeId, Order, Queue, QueueName, Registry, Rejection, RetrainRule, Settings, Subject, Template,
-    Timestamp,
+    Node, NodeId, Order, Phase, Queue, QueueName, Registry, Rejection, RetrainRule, Settings, Subject,
+    Template, Timestamp,
 };
 
 use line::Line;
@@ -258,17 +258,16 @@ impl Yard {
         self.models.get(&self.registries.get(registry)?.active?)
     }
 
-    /// Holds these jobs together with another yard from now on, where both hold the same: two yards that were led by the
-    /// same facts then take little more memory than one. Nobody sees a difference, and a change of one stays its own.
-    pub fn share_jobs(&mut self, other: &Self, jobs: impl IntoIterator<Item = JobId>) {
+    /// Holds those of these jobs that wait together with another yard from now on, where both hold the same: two yards
+    /// that were led by the same facts then take little more memory than one, since it is in line that jobs are many.
+    /// Nobody sees a difference, and a change of one stays its own.
+    pub fn share_waiting(&mut self, other: &Self, jobs: impl IntoIterator<Item = JobId>) {
         for job in jobs {
-            let Some(theirs) = other.orders.get(&job).and_then(|order| other.jobs.get(order)) else {
+            let Some(order) = self.orders.get(&job) else { continue };
+            let (Some(mine), Some(theirs)) = (self.jobs.get_mut(order), other.jobs.get(order)) else {
                 continue;
             };
-            let Some(mine) = self.orders.get(&job).and_then(|order| self.jobs.get_mut(order)) else {
-                continue;
-            };
-            if !Arc::ptr_eq(mine, theirs) && mine == theirs {
+            if matches!(mine.phase, Phase::Waiting(_)) && mine == theirs {
                 *mine = Arc::clone(theirs);
             }
         }
