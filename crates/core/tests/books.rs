@@ -138,6 +138,18 @@ fn there_are_only_so_many_queues() {
 }
 
 #[test]
+fn a_node_has_only_so_many_kinds() {
+    let mut desk = Desk::new();
+    let mut join = |count: usize| {
+        let kind = |n| (Kind::new(format!("kind {n}")).unwrap(), Placement::InProcess);
+        let abilities = Abilities { kinds: (0..count).map(kind).collect(), capacity: Resources::slots(1) };
+        desk.send(&Command::JoinNode { node: NodeId::from_u128(1), abilities })
+    };
+    join(Abilities::KINDS_MAX).unwrap();
+    assert_eq!(join(Abilities::KINDS_MAX + 1), Err(Rejection::TooManyKinds));
+}
+
+#[test]
 fn the_newest_model_is_active_unless_somebody_else_decides() {
     let mut desk = Desk::with_slots(1);
     let first = {
