@@ -82,6 +82,17 @@ fn there_are_only_so_many_names_of_resources() {
 }
 
 #[test]
+fn what_was_trained_holds_what_it_is_told() {
+    let [loss, recall] = ["loss", "recall"].map(|name| Metric::new(name).unwrap());
+    let artifact = Reference::new("model.bin");
+    let trained = Trained::artifact(artifact.clone());
+    assert_eq!(trained, Trained { artifact: Some(artifact.clone()), metrics: Metrics::new() });
+    let trained = trained.with_metric(loss.clone(), score(10)).with_metric(recall.clone(), score(90));
+    let metrics = Metrics::from([(loss, score(10)), (recall, score(90))]);
+    assert_eq!(trained, Trained { artifact: Some(artifact), metrics });
+}
+
+#[test]
 fn progress_holds_what_it_is_told() {
     let progress = Progress::step(3, 4)
         .with_phase("epoch")
