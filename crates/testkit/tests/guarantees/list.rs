@@ -115,6 +115,19 @@ pub(crate) const ROWS: &[Row<'_>] = &[
         )],
     ),
     guaranteed(
+        "a log that contradicts itself is refused, and it is said where",
+        "a record that was passed over, or one of another history",
+        &[tests(
+            "crates/core/tests/impossible.rs",
+            &[
+                "a_job_comes_once_and_ends_once",
+                "who_is_not_there_does_nothing",
+                "who_is_not_at_work_is_neither_interrupted_nor_found",
+                "a_contest_is_about_candidates_that_it_has",
+            ],
+        )],
+    ),
+    guaranteed(
         "a journal of another release is read rightly or refused",
         "a letter of the alphabet that changes its meaning",
         &[
