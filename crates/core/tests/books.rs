@@ -137,6 +137,18 @@ fn there_are_only_so_many_queues() {
     desk.ok(&set("queue 0"));
 }
 
+/// The form of a stored queue is older than that.
+#[test]
+fn how_much_a_queue_keeps_is_told_in_a_fact_of_its_own() {
+    let mut desk = Desk::new();
+    keep(&mut desk, &queue("line"), Some(7), Some(8));
+    let events: Vec<Event> = desk.yard.snapshot().into_iter().map(|fact| fact.event).collect();
+    let retention = Retention { finished_max: Some(7), models_max: Some(8) };
+    assert!(events.contains(&Event::RetentionSet { queue: queue("line"), retention }));
+    let stored = Restored::Queue { name: queue("line"), queue: Queue::default() };
+    assert!(events.contains(&Event::Restored(Box::new(stored))), "{events:?}");
+}
+
 #[test]
 fn a_node_has_only_so_many_kinds() {
     let mut desk = Desk::new();

@@ -198,6 +198,26 @@ fn age_brings_nothing_back_that_has_not_grown() {
 }
 
 #[test]
+fn lists_are_the_root_rounded_to_a_power_of_two() {
+    for (vectors, lists) in [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (7, 2),
+        (8, 4),
+        (31, 4),
+        (32, 8),
+        (10_000, 128),
+        ((1 << 31) - 1, 32_768),
+        (1 << 31, LISTS_MAX),
+        (1 << 33, LISTS_MAX),
+        (u64::MAX, LISTS_MAX),
+    ] {
+        assert_eq!(optimal_lists(vectors), lists, "{vectors}");
+    }
+}
+
+#[test]
 fn the_most_lists_need_a_total_that_is_known() {
     let rule = RetrainRule::new(Trigger::OptimalLists { above: 0 });
     let needed = |lists| rule.needed(Timestamp::default(), &History::default(), Some(lists));
