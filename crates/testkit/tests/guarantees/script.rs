@@ -100,22 +100,22 @@ impl Script {
                 (!after.starts_with('<')).then(|| word.trim_matches(['\'', '"']).to_owned())
             });
             let tier = if full > 0 { Tier::Full } else { Tier::Always };
-            let Some(words) = shlex::split(line) else { continue };
+            let Some(words) = words(line) else { continue };
             match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
                 ["if", .., "fi"] => {}
-                ["if", "[", "$full", "=", "yes", "];", "then"] => full += 1,
+                ["if", "[", "$full", "=", "yes", "]", ";", "then"] => full += 1,
                 ["if", ..] if full > 0 => full += 1,
                 ["fi", ..] => full = full.saturating_sub(1),
                 ["else" | "elif", ..] if full == 1 => return Err("`else` of the long runs".to_owned()),
                 ["step", title] => script.steps.push(((*title).to_owned(), tier)),
                 ["for", "example", "in", patterns @ .., "do"] => {
-                    let patterns = patterns.iter().map(|pattern| pattern.trim_end_matches(';').to_owned());
-                    script.examples.extend(patterns.map(|pattern| (pattern, tier)));
+                    let patterns = patterns.iter().filter(|pattern| **pattern != ";");
+                    script.examples.extend(patterns.map(|pattern| ((*pattern).to_owned(), tier)));
                 }
                 words => {
                     for command in words.split(|word| ["&&", "||", ";", "|"].contains(word)) {
                         if let Some(at) = command.windows(2).position(|pair| pair == ["cargo", "test"]) {
-                            script.runs.push(Run::read(tier, &command[..at], &command[at + 2..])?);
+                            script.runs.extend(Run::read(tier, &command[..at], &command[at + 2..])?);
                         }
                     }
                 }
@@ -144,7 +144,8 @@ impl Run {
         }
     }
 
-    fn read(tier: Tier, before: &[&str], after: &[&str]) -> Result<Self, String> {
+    /// What stands before and after `cargo test`. `None` when it only builds.
+    fn read(tier: Tier, before: &[&str], after: &[&str]) -> Result<Option<Self>, String> {
         let mut run = Self::of_everything(tier);
         run.variables = before.iter().filter_map(|word| Some(word.split_once('=')?.0.to_owned())).collect();
         for flags in before.iter().filter_map(|word| word.strip_prefix("RUSTFLAGS=")) {
@@ -166,7 +167,9 @@ impl Run {
                 "-F" | "--features" => run.features.extend(value()?.split([',', ' ']).map(str::to_owned)),
                 "--all-features" => run.all_features = true,
                 "--no-default-features" => run.default_features = false,
-                "--release" => run.release = true,
+                "--release" | "-r" => run.release = true,
+                "--profile" => run.release = value()? != "dev",
+                "--no-run" => return Ok(None),
                 "--lib" => _ = run.targets.insert(Chosen::Lib),
                 "--bins" => _ = run.targets.insert(Chosen::Bins),
                 "--tests" => run.targets.extend([Chosen::Lib, Chosen::Bins, Chosen::Tests]),
@@ -189,8 +192,20 @@ impl Run {
         if all {
             run.packages.clear();
         }
-        Ok(run)
+        Ok(Some(run))
     }
+}
+
+/// The words of a line, as the shell takes them; a `;` is one of its own.
+fn words(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    for word in shlex::split(line)? {
+        match word.strip_suffix(';') {
+            Some(word) if !word.is_empty() => words.extend([word.to_owned(), ";".to_owned()]),
+            Some(_) | None => words.push(word),
+        }
+    }
+    Some(words)
 }
 
 #[cfg(test)]
@@ -221,6 +236,8 @@ if [ "$full" = yes ]; then
   if true; then
     step longer
   fi
+  for seed in 1 2; do cargo test -p three; done
+  cargo test -p four --no-run
 fi
 step done
 "#;
@@ -247,7 +264,7 @@ step done
             ..Run::of_everything(Tier::Full)
         };
         let three = Run { packages: names(&["three"]), ..Run::of_everything(Tier::Full) };
-        assert_eq!(script.runs, [Run::of_everything(Tier::Always), long, three]);
+        assert_eq!(script.runs, [Run::of_everything(Tier::Always), long, three.clone(), three]);
     }
 
     #[test]
