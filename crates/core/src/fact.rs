@@ -268,6 +268,57 @@ pub enum Event {
     Restored(Box<Restored>),
 }
 
+impl Event {
+    /// The one job that this is about, if it is about one.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Submitted { submission } => Some(submission.job),
+            Self::Updated { job, .. }
+            | Self::Started { job, .. }
+            | Self::Reported { job, .. }
+            | Self::Reached { job, .. }
+            | Self::HandedOver { job, .. }
+            | Self::Checkpointed { job, .. }
+            | Self::CandidateEnded { job, .. }
+            | Self::Interrupted { job, .. }
+            | Self::Retried { job, .. }
+            | Self::Held { job, .. }
+            | Self::Unheld { job }
+            | Self::Recovering { job }
+            | Self::Recovered { job }
+            | Self::Finished { job, .. }
+            | Self::Released { job, .. } => Some(*job),
+            Self::Restored(restored) => match &**restored {
+                Restored::Job(job) => Some(job.id),
+                Restored::Reached { job, .. } | Restored::Shown { job, .. } => Some(*job),
+                Restored::Counters { .. }
+                | Restored::Queue { .. }
+                | Restored::Node { .. }
+                | Restored::Rule { .. }
+                | Restored::Model { .. } => None,
+            },
+            Self::Ticked
+            | Self::Configured(_)
+            | Self::NodeJoined { .. }
+            | Self::NodeAlive { .. }
+            | Self::NodeLost { .. }
+            | Self::QueueConfigured { .. }
+            | Self::RetentionSet { .. }
+            | Self::QueuePaused { .. }
+            | Self::QueueResumed { .. }
+            | Self::RuleSet { .. }
+            | Self::RuleRemoved { .. }
+            | Self::Decided { .. }
+            | Self::ModelRegistered { .. }
+            | Self::ModelActivated { .. }
+            | Self::ModelsForgotten { .. }
+            | Self::Retired { .. }
+            | Self::Forgotten { .. } => None,
+        }
+    }
+}
+
 /// Of what sort an interruption was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {

@@ -27,6 +27,12 @@ pub enum HandleError {
         /// How many may wait.
         max: usize,
     },
+    /// More is asked in one call than one call may; nothing has changed. Ask in several.
+    #[error("more than {max} in one call")]
+    TooMany {
+        /// How many there may be.
+        max: usize,
+    },
     /// The yard has stopped, by itself or because it was told to. Whether the command was done is not known
     /// when it was under way; nothing that was acknowledged is lost.
     #[error("the yard has stopped: {reason}")]

@@ -124,6 +124,28 @@ proptest! {
         }
     }
 
+    /// A reader follows some steps behind, and holds its jobs together with the yard it follows.
+    #[test]
+    fn yards_that_share_their_jobs_change_each_for_itself(steps in steps(), behind in 1..5_usize) {
+        let mut world = World::new();
+        let (mut reader, mut apart, mut seen) = (Yard::default(), Yard::default(), 0);
+        for (n, step) in steps.iter().enumerate() {
+            world.step(step);
+            prop_assert_eq!(&reader, &apart, "what the other does changes nothing here");
+            if n % behind != 0 {
+                continue;
+            }
+            for fact in &world.log[seen..] {
+                reader.apply(fact).unwrap();
+                apart.apply(fact).unwrap();
+            }
+            reader.share_jobs(&world.yard, world.log[seen..].iter().filter_map(|fact| fact.event.job()));
+            seen = world.log.len();
+            prop_assert_eq!(&reader, &apart);
+            prop_assert_eq!(&reader, &world.yard);
+        }
+    }
+
     #[test]
     fn an_old_lease_never_writes(steps in steps()) {
         let mut world = World::new();

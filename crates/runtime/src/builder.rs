@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
 use trainyard_core::{Abilities, Answer, Command, Epoch, Kind, NodeId, Placement, Resources, Settings};
 use trainyard_journal::Journal;
 
@@ -17,9 +15,10 @@ use crate::floor::{Floor, Registered};
 use crate::folder::DataFolder;
 use crate::house::{House, SharedTime};
 use crate::hub::Hub;
+use crate::inbox::inbox;
 use crate::pool::Pool;
 use crate::sweep::{Broom, Folders};
-use crate::sync::{Arc, AtomicBool};
+use crate::sync::{Arc, AtomicBool, OnceLock, bounded, thread};
 use crate::telemetry::{self, Meters};
 use crate::waiters::Waiters;
 use crate::{
@@ -54,7 +53,7 @@ impl Builder {
             settings: None,
             node: None,
             clock: None,
-            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             inbox_max: 4_096,
             report_every: Duration::from_millis(100),
         }
@@ -187,7 +186,7 @@ impl Builder {
         let report = OpenReport::new(&yard.read(), &opened.facts[opened.news..]);
         telemetry::opened(&report);
 
-        let (inbox, calls) = bounded(self.inbox_max);
+        let (inbox, calls) = inbox(self.inbox_max);
         let hub = Arc::new(Hub::default());
         let board = Board::new(Arc::clone(&hub));
         let wiring = Arc::new(Wiring {
@@ -205,7 +204,7 @@ impl Builder {
             clock,
             inbox_max: self.inbox_max,
             time: SharedTime::default(),
-            stopped: std::sync::OnceLock::new(),
+            stopped: OnceLock::new(),
             is_deserted: AtomicBool::new(false),
         });
         house.set_time(now, opened.journal_now, opened.now);

@@ -11,6 +11,8 @@ use crate::ticket::Promise;
 pub(crate) enum Call {
     /// Somebody asks for something.
     Ask(Command, Reply),
+    /// Somebody asks for much of the same at once.
+    AskAll(Vec<Command>, Promise<Vec<Result<Receipt, Rejection>>>),
     /// A run has put something down.
     Shown(Run),
     /// A candidate has reached the target, and has put that down.
@@ -29,6 +31,8 @@ pub(crate) enum Call {
 pub(crate) enum Reply {
     Done(Promise<()>),
     Submitted(Promise<Receipt>),
+    /// So many submissions, which were asked for as one.
+    AllSubmitted(usize, Promise<Vec<Result<Receipt, Rejection>>>),
     Observed(Subject, Promise<Observed>),
     /// This driver itself, which is (still) part of the yard.
     Joined,
@@ -41,6 +45,7 @@ impl Call {
     pub(crate) fn refuse(self, reason: &Reason) {
         match self {
             Self::Ask(_, reply) => reply.refuse(reason),
+            Self::AskAll(_, promise) => promise.answer(Err(stopped(reason))),
             Self::Checkpoint(_, _, promise) | Self::Recovered(_, promise) => {
                 promise.answer(Err(stopped(reason)));
             }
@@ -51,15 +56,27 @@ impl Call {
 }
 
 impl Reply {
-    /// Passes a durable answer on.
-    pub(crate) fn answer(self, answer: Result<Answer, Rejection>) {
+    /// How many commands it is about.
+    pub(crate) const fn commands(&self) -> usize {
         match self {
+            Self::AllSubmitted(commands, _) => *commands,
+            Self::Done(_) | Self::Submitted(_) | Self::Observed(..) | Self::Joined | Self::Nobody(_) => 1,
+        }
+    }
+
+    /// Passes durable answers on: as many as there were commands.
+    pub(crate) fn answer(self, answers: &mut impl Iterator<Item = Result<Answer, Rejection>>) {
+        if let Self::AllSubmitted(commands, promise) = self {
+            let receipts = answers.take(commands).map(|answer| answer.map(receipt)).collect();
+            return promise.answer(Ok(receipts));
+        }
+        let answer = answers.next().expect("every command has an answer");
+        match self {
+            Self::AllSubmitted(..) => unreachable!("it was answered above"),
             Self::Done(promise) => promise.answer(answer.map(drop).map_err(HandleError::Rejected)),
-            Self::Submitted(promise) => promise.answer(match answer {
-                Ok(Answer::Admitted { job, how }) => Ok(Receipt { job, how }),
-                Ok(other) => unreachable!("a submission was answered with {other:?}"),
-                Err(rejection) => Err(HandleError::Rejected(rejection)),
-            }),
+            Self::Submitted(promise) => {
+                promise.answer(answer.map(receipt).map_err(HandleError::Rejected));
+            }
             Self::Observed(_, promise) => promise.answer(match answer {
                 Ok(Answer::Decided { decision, job }) => Ok(Observed { decision, job }),
                 Ok(other) => unreachable!("an observation was answered with {other:?}"),
@@ -78,8 +95,18 @@ impl Reply {
         match self {
             Self::Done(promise) => promise.answer(Err(stopped(reason))),
             Self::Submitted(promise) => promise.answer(Err(stopped(reason))),
+            Self::AllSubmitted(_, promise) => promise.answer(Err(stopped(reason))),
             Self::Observed(_, promise) => promise.answer(Err(stopped(reason))),
             Self::Joined | Self::Nobody(_) => {}
+        }
+    }
+}
+
+fn receipt(answer: Answer) -> Receipt {
+    match answer {
+        Answer::Admitted { job, how } => Receipt { job, how },
+        Answer::Done | Answer::Joined { .. } | Answer::Decided { .. } | Answer::Ended { .. } => {
+            unreachable!("a submission was answered with {answer:?}")
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::Sender;
 use trainyard_core::Timestamp;
 
-use crate::sync::{AtomicI64, Ordering};
+use crate::sync::{AtomicI64, Ordering, Sender};
 
 /// Where a yard gets its time from. It never goes back.
 pub trait Clock: Send + Sync + 'static {

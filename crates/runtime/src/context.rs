@@ -4,7 +4,6 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crossbeam_channel::Sender;
 use trainyard_core::port::HandleError;
 use trainyard_core::{
     Checkpoint, Contact, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained, Yard,
@@ -13,6 +12,7 @@ use trainyard_core::{
 use crate::board::Board;
 use crate::call::Call;
 use crate::folder::{self, DataFolder, NotKept};
+use crate::inbox::Inbox;
 use crate::run::{Shared, Shown};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::telemetry::{self, Meters};
@@ -41,7 +41,7 @@ pub struct Context {
 
 /// Where the words of trainers go.
 pub(crate) struct Wiring {
-    pub(crate) inbox: Sender<Call>,
+    pub(crate) inbox: Inbox,
     pub(crate) board: Board,
     pub(crate) committed: Arc<RwLock<Yard>>,
     pub(crate) folder: DataFolder,

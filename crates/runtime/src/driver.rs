@@ -2,13 +2,12 @@
 
 use std::iter::Peekable;
 
-use crossbeam_channel::Receiver;
 use trainyard_core::{Answer, Command, Fact, Rejection, Timestamp, Yard};
 use trainyard_journal::{Journal, JournalError, Position, Reading};
 
 use crate::DriveError;
 use crate::load::Load;
-use crate::sync::{Arc, RwLock};
+use crate::sync::{Arc, Notices, RwLock};
 
 /// Decides on a private yard, commits, and only then lets readers see.
 ///
@@ -251,7 +250,7 @@ impl Driver {
     }
 
     /// Where notices arrive that others have written.
-    pub(crate) fn notices(&self) -> Receiver<Position> {
+    pub(crate) fn notices(&self) -> Notices<Position> {
         self.journal.watch()
     }
 
@@ -266,9 +265,12 @@ impl Driver {
             *committed = self.private.clone();
             return Ok(());
         }
-        for fact in news.facts.iter().chain(facts) {
+        let news = news.facts.iter().chain(facts);
+        for fact in news.clone() {
             committed.apply(fact)?;
         }
+        // Both hold the same now; a million jobs in line need not be there twice.
+        committed.share_jobs(&self.private, news.filter_map(|fact| fact.event.job()));
         Ok(())
     }
 }

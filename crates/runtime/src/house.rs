@@ -1,16 +1,14 @@
 //! What the driver and everybody who asks it something have in common.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use crossbeam_channel::TrySendError;
-use trainyard_core::port::HandleError;
+use trainyard_core::port::{HandleError, Receipt};
 use trainyard_core::{Command, JobId, Outcome, Reason, Rejection, Timestamp, Yard};
 
 use crate::call::{Call, Reply, stopped};
 use crate::context::Wiring;
 use crate::hub::Hub;
-use crate::sync::{Arc, AtomicBool, AtomicI64, Ordering, RwLock};
+use crate::sync::{Arc, AtomicBool, AtomicI64, OnceLock, Ordering, RwLock, TrySendError};
 use crate::ticket::Promise;
 use crate::waiters::Waiters;
 use crate::{Clock, Ticket};
@@ -62,8 +60,17 @@ impl House {
 
     /// Asks the driver for something.
     pub(crate) fn ask<T>(&self, command: Command, reply: impl FnOnce(Promise<T>) -> Reply) -> Ticket<T> {
+        self.call(|promise| Call::Ask(command, reply(promise)))
+    }
+
+    /// Asks the driver for many submissions at once.
+    pub(crate) fn ask_all(&self, commands: Vec<Command>) -> Ticket<Vec<Result<Receipt, Rejection>>> {
+        self.call(|promise| Call::AskAll(commands, promise))
+    }
+
+    fn call<T>(&self, call: impl FnOnce(Promise<T>) -> Call) -> Ticket<T> {
         let (ticket, promise) = Ticket::new();
-        match self.wiring.inbox.try_send(Call::Ask(command, reply(promise))) {
+        match self.wiring.inbox.try_send(call(promise)) {
             Ok(()) => ticket,
             Err(TrySendError::Full(_)) => Ticket::answered(Err(HandleError::Busy { max: self.inbox_max })),
             Err(TrySendError::Disconnected(call)) => {

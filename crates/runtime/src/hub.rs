@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use trainyard_core::port::{Change, Changes};
 use trainyard_core::{Fact, JobId, Progress};
 
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 /// How many changes wait for a subscriber before it counts as slow.
 pub(crate) const BUFFER: usize = 4_096;

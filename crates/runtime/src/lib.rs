@@ -28,10 +28,13 @@ mod folder;
 mod handle;
 mod house;
 mod hub;
+mod inbox;
 mod load;
 mod pool;
 mod report;
 mod run;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttled;
 mod stop;
 mod sweep;
 mod sync;

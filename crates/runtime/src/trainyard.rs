@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use trainyard_core::port::{Observed, Receipt};
+use trainyard_core::port::{HandleError, Observed, Receipt};
 use trainyard_core::{
     Blocker, Command, Decision, Job, JobId, Lease, Model, ModelId, NodeId, Observation, Outcome, Progress,
-    QueueName, QueueSettings, Reason, Registry, Retention, RetrainRule, Run, Settings, Subject, Submission,
-    Template, Timestamp, Yard,
+    QueueName, QueueSettings, Reason, Registry, Rejection, Retention, RetrainRule, Run, Settings, Subject,
+    Submission, Template, Timestamp, Yard,
 };
 use uuid::Uuid;
 
@@ -101,6 +101,49 @@ impl Trainyard {
     pub fn submit(&self, submission: Submission) -> Ticket<Receipt> {
         self.house().ask(Command::Submit(Arc::new(submission)), Reply::Submitted)
     }
+
+    /// Trains many subjects: all that are let in are durable at once, and the answer says of each, in the order given,
+    /// what became of it. One that is refused does not keep the others out. Far cheaper than as many calls of
+    /// [`Trainyard::submit`]: one hand-over, one answer and one commit, or a few when the jobs bring much along.
+    ///
+    /// At most [`Trainyard::SUBMISSIONS_MAX`] in one call; with more nothing is done, and the answer is
+    /// [`HandleError::TooMany`](trainyard_core::port::HandleError::TooMany).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use trainyard_core::{Class, Kind, QueueName, Rejection, Subject, Submission, Trained};
+    /// # use trainyard_journal::MemoryJournal;
+    /// # use trainyard_runtime::{Context, JobToTrain, Trainyard};
+    /// # let dir = std::env::temp_dir().join(format!("trainyard-doc-all-{}", std::process::id()));
+    /// # let kind = Kind::new("demo")?;
+    /// # let (yard, _) = Trainyard::builder(&dir)
+    /// #     .journal(MemoryJournal::new())
+    /// #     .trainer(kind.clone(), |_: &mut Context, _: &JobToTrain| Ok(Trained::default()))
+    /// #     .start()?;
+    /// let class = Arc::new(Class::new(kind, QueueName::new("default")?));
+    /// let first = Submission::new(yard.job_id(), Subject::new("index/1")?, class);
+    /// let twice = first.clone();
+    /// let receipts = yard.submit_all(vec![first, twice]).wait()?;
+    /// assert!(receipts[0].is_ok());
+    /// assert!(matches!(receipts[1], Err(Rejection::JobExists(_))));
+    /// # yard.shutdown(std::time::Duration::from_secs(5)).wait()?;
+    /// # std::fs::remove_dir_all(dir)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn submit_all(&self, submissions: Vec<Submission>) -> Ticket<Vec<Result<Receipt, Rejection>>> {
+        let max = Self::SUBMISSIONS_MAX;
+        if submissions.len() > max {
+            return Ticket::answered(Err(HandleError::TooMany { max }));
+        }
+        if submissions.is_empty() {
+            return Ticket::answered(Ok(vec![]));
+        }
+        let submit = |submission| Command::Submit(Arc::new(submission));
+        self.house().ask_all(submissions.into_iter().map(submit).collect())
+    }
+
+    /// The most submissions that one call of [`Trainyard::submit_all`] takes.
+    pub const SUBMISSIONS_MAX: usize = 65_536;
 
     /// Takes a job back. It is over at once; its trainer is told to stop, and occupies its slot until it has.
     pub fn cancel(&self, job: JobId, reason: Reason) -> Ticket<()> {

@@ -121,7 +121,7 @@ pub(crate) fn unanswered(doing: Doing, error: &HandleError) -> Fault {
             "{}: the service is stopping; trainings go on at its next start",
             doing.words()
         )),
-        _ => doing.broken(),
+        HandleError::TooMany { .. } | _ => doing.broken(),
     }
 }
 

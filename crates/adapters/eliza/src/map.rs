@@ -272,7 +272,7 @@ pub(crate) fn not_started(error: &HandleError) -> Fault {
         HandleError::Rejected(rejection) => rejected(rejection),
         HandleError::Busy { .. } => busy(),
         HandleError::Stopped { .. } => stopped(),
-        _ => unexpected(error),
+        HandleError::TooMany { .. } | _ => unexpected(error),
     }
 }
 
@@ -284,7 +284,7 @@ pub(crate) fn unanswered(error: &HandleError) -> Fault {
         HandleError::Rejected(Rejection::NoJob(_)) => no_job(),
         HandleError::Rejected(Rejection::NoModel(_)) => no_model(),
         HandleError::Rejected(rejection) => unexpected(rejection),
-        _ => unexpected(error),
+        HandleError::TooMany { .. } | _ => unexpected(error),
     }
 }
 

@@ -111,7 +111,7 @@ pub(crate) fn unanswered(group: GroupId, error: &HandleError) -> Fault {
         HandleError::Rejected(rejection) => rejected(group, rejection),
         HandleError::Busy { .. } => Fault::TooMuch("Too many requests at once"),
         HandleError::Stopped { .. } => stopped(),
-        _ => unexpected(error),
+        HandleError::TooMany { .. } | _ => unexpected(error),
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn unanswered(error: &HandleError) -> Fault {
         HandleError::Rejected(rejection) => rejected(rejection),
         HandleError::Busy { .. } => Fault::Later("Too many requests at once, try again"),
         HandleError::Stopped { .. } => stopped(),
-        _ => unexpected(error),
+        HandleError::TooMany { .. } | _ => unexpected(error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that is derived from jobs, nodes and rules, kept true while they change.
 
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use crate::{
     Epoch, Job, JobId, ModelId, Node, NodeId, Order, Phase, Queue, QueueName, Registry, Subject, Timestamp,
@@ -100,7 +101,7 @@ impl Yard {
         if !job.is_finished() {
             put(&mut self.unfinished, subject, order);
         }
-        self.jobs.insert(order, Box::new(job));
+        self.jobs.insert(order, Arc::new(job));
         self.index(order);
         self.line_up(order, subject);
     }
@@ -113,7 +114,7 @@ impl Yard {
     ) -> Result<(), Impossible> {
         let order = *self.orders.get(&id).ok_or_else(|| no_job(id))?;
         self.unindex(order);
-        let job = self.jobs.get_mut(&order).ok_or_else(|| no_job(id))?;
+        let job = Arc::make_mut(self.jobs.get_mut(&order).ok_or_else(|| no_job(id))?);
         let was_running = job.running().is_some();
         let was_finished = job.is_finished();
         change(job)?;

@@ -36,7 +36,8 @@ pub struct Yard {
     settings: Settings,
     next_order: Order,
     last_lease: Lease,
-    jobs: BTreeMap<Order, Box<Job>>,
+    /// Shared with other yards that hold the same, until one of them changes it.
+    jobs: BTreeMap<Order, Arc<Job>>,
     orders: BTreeMap<JobId, Order>,
     keys: BTreeMap<IdempotencyKey, Order>,
     queues: BTreeMap<QueueName, Queue>,
@@ -251,6 +252,22 @@ impl Yard {
         self.models.get(&self.registries.get(registry)?.active?)
     }
 
+    /// Holds these jobs together with another yard from now on, where both hold the same: two yards that were led by the
+    /// same facts then take little more memory than one. Nobody sees a difference, and a change of one stays its own.
+    pub fn share_jobs(&mut self, other: &Self, jobs: impl IntoIterator<Item = JobId>) {
+        for job in jobs {
+            let Some(theirs) = other.orders.get(&job).and_then(|order| other.jobs.get(order)) else {
+                continue;
+            };
+            let Some(mine) = self.orders.get(&job).and_then(|order| self.jobs.get_mut(order)) else {
+                continue;
+            };
+            if !Arc::ptr_eq(mine, theirs) && mine == theirs {
+                *mine = Arc::clone(theirs);
+            }
+        }
+    }
+
     fn apply_decided(&mut self, facts: &[Fact]) {
         for fact in facts {
             self.apply(fact).expect("a fact that was just decided fits the state it was decided in");
@@ -258,7 +275,7 @@ impl Yard {
     }
 
     fn job_mut(&mut self, job: JobId) -> Option<&mut Job> {
-        self.jobs.get_mut(self.orders.get(&job)?).map(|job| &mut **job)
+        self.jobs.get_mut(self.orders.get(&job)?).map(Arc::make_mut)
     }
 }
 

@@ -1,16 +1,18 @@
 //! The journal and its turns.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crossbeam_channel::Receiver;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use trainyard_core::{Fact, Timestamp};
 use trainyard_journal::{Journal, JournalError, Position, Reading, Turn, WriterId, codec, render};
 
-use crate::error::failure;
-use crate::lock::{Lock, beside};
+use crate::error::{failure, undecodable};
+use crate::lock::{Last, Lock, beside};
 use crate::opened::{Opened, Recovered};
 use crate::options::SqliteOptions;
 use crate::read::{Seal, read};
@@ -22,13 +24,14 @@ use crate::schema::{self, connect, from_position, set_meta};
 pub struct SqliteJournal {
     // Closed before the lock is given back.
     connection: Connection,
+    path: PathBuf,
     name: String,
     readable: bool,
     writer: WriterId,
     head: Position,
     handed: Position,
     stopped: bool,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl SqliteJournal {
@@ -39,14 +42,17 @@ impl SqliteJournal {
     /// [unknown version](JournalError::is_unknown_version), no journal at all, or cannot be opened.
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<(Self, Opened), JournalError> {
         let (path, name) = resolve(path.as_ref());
-        let (lock, stale_holder) = Lock::take(&path, &name)?;
+        let (mut lock, last) = Lock::take(&path, &name)?;
         let left = fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
         let failed = |error| failure("open", &name, error);
 
         schema::check_length(&path, &name, left)?;
         let connection = connect(&path, &name, options)?;
-        let recovered = if left > 0 { Some(recover(&connection, left).map_err(failed)?) } else { None };
+        let was_closed = matches!(last, Last::Closed(_));
+        let recovered =
+            if left > 0 && !was_closed { Some(recover(&connection, left).map_err(failed)?) } else { None };
         let (head, snapshot) = schema::ends(&connection).map_err(failed)?;
+        last.check(&name, head)?;
         let newest = Position::new(head.get().saturating_sub(1)).max(snapshot.unwrap_or_default());
         for record in read(&connection, &name, head, newest, &mut Position::new(0))?.records {
             record?; // a newer release's, or a broken one, is refused here and not after hours of replay
@@ -58,18 +64,20 @@ impl SqliteJournal {
             records: head.get().saturating_sub(snapshot.unwrap_or_default().get()),
             snapshot,
             recovered,
-            stale_holder,
+            stale_holder: last.stale_holder(),
             foreign: schema::foreign(&connection).map_err(failed)?,
         };
+        lock.hold();
         let journal = Self {
             connection,
             readable: options.is_readable(),
             writer: draw_writer(&name)?,
+            path,
             name,
             head,
             handed: Position::START,
             stopped: false,
-            _lock: lock,
+            lock,
         };
         Ok((journal, opened))
     }
@@ -105,6 +113,19 @@ impl Journal for SqliteJournal {
     }
 }
 
+impl Drop for SqliteJournal {
+    /// A small write-ahead log is left where it is: moving it costs the disk more than reading it at the next opening.
+    /// The lock file says up to which record the journal was closed, so that a log that gets lost is noticed.
+    fn drop(&mut self) {
+        let log = fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());
+        let is_left = log <= LOG_BYTES_LEFT;
+        let set = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_left);
+        if set.is_ok() && !self.stopped {
+            self.lock.close_at(self.head);
+        }
+    }
+}
+
 impl fmt::Debug for SqliteJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteJournal")
@@ -121,10 +142,11 @@ struct SqliteTurn<'a> {
     snapshot: Option<Vec<Vec<u8>>>,
 }
 
+/// A record on its way into the file.
 struct Pending {
     at: Timestamp,
-    facts: Vec<Fact>,
     encoded: Vec<u8>,
+    readable: Option<String>,
 }
 
 impl Turn for SqliteTurn<'_> {
@@ -146,11 +168,20 @@ impl Turn for SqliteTurn<'_> {
         if facts.is_empty() {
             return Ok(());
         }
-        let mut all = self.pending.as_ref().map(|pending| pending.facts.clone()).unwrap_or_default();
-        all.extend_from_slice(facts);
-        let too_large = |error| JournalError::too_large(&self.journal.name).with_source(error);
+        let name = &self.journal.name;
+        // Hardly anybody appends twice in a turn; what was appended before is then taken up again.
+        let all = match &self.pending {
+            None => Cow::Borrowed(facts),
+            Some(pending) => {
+                let mut all = codec::decode(&pending.encoded).map_err(|error| undecodable(name, error))?;
+                all.extend_from_slice(facts);
+                Cow::Owned(all)
+            }
+        };
+        let too_large = |error| JournalError::too_large(name).with_source(error);
         let encoded = codec::encode(&all).map_err(too_large)?;
-        self.pending = Some(Pending { at, facts: all, encoded });
+        let readable = self.journal.readable.then(|| render::to_json_array(at, &all));
+        self.pending = Some(Pending { at, encoded, readable });
         Ok(())
     }
 
@@ -188,13 +219,12 @@ impl Turn for SqliteTurn<'_> {
 
 impl SqliteTurn<'_> {
     fn write(&self, pending: Option<Pending>, snapshot: Option<&[Vec<u8>]>) -> rusqlite::Result<Position> {
-        let SqliteJournal { connection, readable, writer, head, .. } = &*self.journal;
+        let SqliteJournal { connection, writer, head, .. } = &*self.journal;
         let mut position = *head;
-        if let Some(Pending { at, facts, encoded }) = pending {
+        if let Some(Pending { at, encoded, readable }) = pending {
             position = position.next();
             if snapshot.is_none() {
                 let checksum = Seal::of_record(position, *writer, at, &encoded);
-                let text = readable.then(|| render::to_json_array(at, &facts));
                 let mut insert = connection.prepare_cached(
                     "INSERT INTO records (position, writer, at, checksum, facts, readable) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?;
@@ -205,7 +235,7 @@ impl SqliteTurn<'_> {
                     at.as_millis(),
                     checksum,
                     encoded,
-                    text,
+                    readable,
                 ))?;
             }
         }
@@ -286,3 +316,6 @@ pub(crate) fn resolve(path: &Path) -> (PathBuf, String) {
 }
 
 const PART_BYTES: usize = 1 << 20;
+
+/// The longest write-ahead log that is not moved into the file when the journal is closed.
+const LOG_BYTES_LEFT: u64 = 256 << 10;

@@ -1,4 +1,4 @@
-//! One process owns a journal, and everybody can read which.
+//! One process owns a journal, and everybody can read which; and who finds it closed can read where.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -6,16 +6,70 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use trainyard_core::Timestamp;
-use trainyard_journal::{JournalError, render};
+use trainyard_journal::{JournalError, Position, render};
 
 /// A lock on `<journal>.lock`, which says who holds it. The operating system drops it with the process; the file
-/// stays, and is empty when its holder has closed the journal.
+/// stays, and says at which record its holder has closed the journal.
 #[derive(Debug)]
-pub(crate) struct Lock(File);
+pub(crate) struct Lock {
+    file: File,
+    leave: Leave,
+}
+
+/// What stays in the lock file when the lock is given back.
+#[derive(Debug)]
+enum Leave {
+    /// What was in it: the journal was looked at and not held.
+    AsBefore(Option<String>),
+    /// Nothing: it was held, and where the log ends is not known.
+    Nothing,
+    /// Where the log ends.
+    ClosedAt(Position),
+}
+
+/// What is known of the last holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// Nothing: there was none, or it could not say.
+    Unknown,
+    /// It has closed the journal when the log ended here.
+    Closed(Position),
+    /// It has not closed the journal; this is who it was.
+    Gone(String),
+}
+
+impl Last {
+    fn of(text: Option<String>) -> Self {
+        let Some(text) = text else { return Self::Unknown };
+        match text.strip_prefix(CLOSED).map(str::parse) {
+            Some(Ok(position)) => Self::Closed(Position::new(position)),
+            Some(Err(_)) => Self::Unknown,
+            None => Self::Gone(text),
+        }
+    }
+
+    /// Refuses a log that ends before the place at which it was closed.
+    pub(crate) fn check(&self, name: &str, head: Position) -> Result<(), JournalError> {
+        match self {
+            Self::Closed(closed) if *closed > head => Err(JournalError::corrupt(name).with_source(format!(
+                "it was closed at record {closed} and ends at {head}: its write-ahead log is gone or damaged, or the \
+                 file is an older copy (if that is wanted, remove the lock file beside it)"
+            ))),
+            Self::Closed(_) | Self::Gone(_) | Self::Unknown => Ok(()),
+        }
+    }
+
+    pub(crate) fn stale_holder(self) -> Option<String> {
+        match self {
+            Self::Gone(holder) => Some(holder),
+            Self::Closed(_) | Self::Unknown => None,
+        }
+    }
+}
 
 impl Lock {
-    /// Takes the lock, and says who held it without closing the journal, if anybody did.
-    pub(crate) fn take(journal: &Path, name: &str) -> Result<(Self, Option<String>), JournalError> {
+    /// Takes the lock, and says what became of whoever held it last.
+    pub(crate) fn take(journal: &Path, name: &str) -> Result<(Self, Last), JournalError> {
         let failed = |operation: &str| {
             let text = format!("could not {operation} the lock file of {name}");
             move |error: std::io::Error| JournalError::failed(text).with_source(error)
@@ -31,30 +85,55 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder =
-                    read(&mut file).unwrap_or_else(|| "somebody who has not said who it is".to_owned());
+                let holder = match Last::of(read(&mut file)) {
+                    Last::Gone(holder) => holder,
+                    Last::Closed(_) | Last::Unknown => "somebody who has not said who it is".to_owned(),
+                };
                 return Err(JournalError::locked(name, holder));
             }
             Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
         }
-        let stale = read(&mut file);
+        let before = read(&mut file);
+        let last = Last::of(before.clone());
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.seek(SeekFrom::Start(0))?;
             file.write_all(me().as_bytes())
         };
         write(&mut file).map_err(failed("write"))?;
-        Ok((Self(file), stale))
+        Ok((Self { file, leave: Leave::AsBefore(before) }, last))
+    }
+
+    /// The journal is held from now on.
+    pub(crate) fn hold(&mut self) {
+        self.leave = Leave::Nothing;
+    }
+
+    /// The journal is being closed, with its log ending here.
+    pub(crate) fn close_at(&mut self, head: Position) {
+        self.leave = Leave::ClosedAt(head);
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // What stays in it names a dead process; that is told at the next opening and does no harm.
-        let _ = self.0.set_len(0);
+        let _ = self.leave();
         // A child process that is just being made has this file open, too, until it runs its own program, and would
         // hold the lock as long.
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
+    }
+}
+
+impl Lock {
+    fn leave(&mut self) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        match &self.leave {
+            Leave::Nothing | Leave::AsBefore(None) => Ok(()),
+            Leave::AsBefore(Some(text)) => self.file.write_all(format!("{text}\n").as_bytes()),
+            Leave::ClosedAt(head) => self.file.write_all(format!("{CLOSED}{head}\n").as_bytes()),
+        }
     }
 }
 
@@ -81,5 +160,7 @@ fn me() -> String {
     let host = host.map(|host| format!(" on host {}", host.trim())).unwrap_or_default();
     format!("process {}{host} since {since}\n", std::process::id())
 }
+
+const CLOSED: &str = "closed at record ";
 
 const HOLDER_BYTES_MAX: u64 = 1_024;

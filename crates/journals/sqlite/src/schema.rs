@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use trainyard_journal::{JournalError, Position};
 
@@ -59,6 +60,8 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    // Whoever is refused after this leaves the write-ahead log as it was found.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     connection.busy_timeout(options.busy_timeout()).map_err(failed)?;
     check_owner(&connection, name)?;
     prepare(&connection, name, options)?;
@@ -87,8 +90,10 @@ fn check_owner(connection: &Connection, name: &str) -> Result<(), JournalError> 
 
 fn prepare(connection: &Connection, name: &str, options: &SqliteOptions) -> Result<(), JournalError> {
     let failed = |error| failure("open", name, error);
-    // Before anything is written, or it has no effect.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+    // Before anything is written, or it has no effect; and later it would be written anew at every opening.
+    if is_empty(connection).map_err(failed)? {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+    }
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
     if !mode.eq_ignore_ascii_case("wal") {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
 use trainyard_journal::{JournalError, Position};
 
 use crate::error::failure;
@@ -50,17 +49,17 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, JournalError> {
     if file.len() == 0 {
         return Err(JournalError::corrupt(&name).with_source("it is empty"));
     }
-    let (_lock, _) = Lock::take(&path, &name)?;
+    let (_lock, last) = Lock::take(&path, &name)?;
     let left = std::fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
     check_length(&path, &name, left)?;
     let connection = connect(&path, &name, &SqliteOptions::new())?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     let report: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if report != "ok" {
         return Err(JournalError::corrupt(&name).with_source(report));
     }
     let (head, snapshot) = ends(&connection).map_err(failed)?;
+    last.check(&name, head)?;
     let mut handed = Position::START;
     let reading = read(&connection, &name, head, Position::START, &mut handed)?;
     let mut facts = reading.snapshot.as_ref().map_or(0, |snapshot| snapshot.facts.len() as u64);

@@ -10,7 +10,7 @@ use trainyard_journal::{Journal, Position};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions, verify};
 use trainyard_testkit::journal_conformance::{commit, numbered};
 
-use support::{chain, commit_one, filled, open, open_fails, records};
+use support::{chain, commit_one, filled, move_log, open, open_fails, records};
 
 #[test]
 fn any_flipped_byte_of_a_row_is_found() {
@@ -82,10 +82,13 @@ fn a_damaged_snapshot_is_found() {
         assert_eq!(verify(&path).unwrap().facts, 100_000);
         sql(&path, change);
         let error = verify(&path).unwrap_err();
-        assert!(
-            error.is_corrupt() && error.to_string().starts_with("the snapshot of journal "),
-            "{change}: {error}"
-        );
+        assert!(error.is_corrupt(), "{change}: {error}");
+        if change.contains("snapshot_position") {
+            assert!(chain(&error).contains("it was closed at record 2 and ends at 1"), "{}", chain(&error));
+            assert!(open_fails(&path).is_corrupt());
+            continue;
+        }
+        assert!(error.to_string().starts_with("the snapshot of journal "), "{change}: {error}");
         let (mut journal, _) = open(&path);
         assert!(journal.read(Position::START).unwrap_err().is_corrupt());
     }
@@ -96,6 +99,7 @@ fn a_cut_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("yard.sqlite");
     filled(&path, 500);
+    move_log(&path);
     let bytes = fs::read(&path).unwrap();
     for left in [bytes.len() - 37, bytes.len() / 2, 4_096, 1_000, 50] {
         fs::write(&path, &bytes[..left]).unwrap();
@@ -104,6 +108,40 @@ fn a_cut_file_is_refused() {
             .and_then(|(mut journal, _)| records(&mut journal).map(|records| records.len()));
         assert!(verified.is_corrupt() && found.unwrap_err().is_corrupt(), "{left} bytes left");
     }
+}
+
+#[test]
+fn a_write_ahead_log_that_was_left_is_not_lost_unnoticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("yard.sqlite");
+    let log = folder.path().join("yard.sqlite-wal");
+    filled(&path, 8);
+    let (head, bytes) = (verify(&path).unwrap().head, fs::read(&log).unwrap());
+    assert!(head == Position::new(8) && bytes.len() > 8 * 4_096, "it was left when the journal was closed");
+    let check = |what: &str| {
+        let refused = verify(&path).unwrap_err();
+        assert!(refused.is_corrupt(), "{what}: {}", chain(&refused));
+        for _ in 0..2 {
+            let refused = open_fails(&path);
+            assert!(refused.is_corrupt(), "{what}: {}", chain(&refused));
+        }
+    };
+    for left in [0, 31, 32, 5_000, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&log, &bytes[..left]).unwrap();
+        check(&format!("{left} bytes left"));
+    }
+    for at in (32..bytes.len()).step_by(4_003) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x10;
+        fs::write(&log, &flipped).unwrap();
+        check(&format!("byte {at} flipped"));
+    }
+    fs::remove_file(&log).unwrap();
+    check("no log");
+    fs::write(&log, &bytes).unwrap();
+    let (mut journal, opened) = open(&path);
+    assert_eq!((opened.head, opened.recovered), (head, None), "with its log it is whole");
+    assert_eq!(records(&mut journal).unwrap().len(), 8);
 }
 
 #[test]
@@ -117,6 +155,7 @@ fn a_flipped_byte_anywhere_never_goes_unnoticed_where_it_matters() {
     }
     let expected = records(&mut journal).unwrap();
     drop(journal);
+    move_log(&path);
     let bytes = fs::read(&path).unwrap();
     let mut noticed = 0;
     for at in (0..bytes.len()).step_by(97) {

@@ -46,7 +46,7 @@ fn a_lock_file_of_the_dead_is_no_obstacle() {
     let (journal, opened) = open(&path);
     assert_eq!(opened.stale_holder, None);
     drop(journal);
-    assert_eq!(fs::read(&lock).unwrap(), b"", "it was closed");
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "closed at record 0\n");
     fs::write(&lock, "process 1 on host x since 2026-01-01T00:00:00.000Z\n").unwrap();
     let (_journal, opened) = open(&path);
     assert_eq!(opened.stale_holder.as_deref(), Some("process 1 on host x since 2026-01-01T00:00:00.000Z"));

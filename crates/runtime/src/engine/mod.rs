@@ -1,5 +1,6 @@
 //! The driver's thread: what happens around its turns.
 
+mod batch;
 mod plan;
 mod settle;
 
@@ -8,15 +9,17 @@ use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, after, never, select};
 use trainyard_core::{Abilities, Command, Event, JobId, Reason, Run, Subject, Timestamp};
 use trainyard_journal::Position;
+
+use batch::Batch;
 
 use crate::call::{Call, Reply, stopped, weight};
 use crate::floor::Floor;
 use crate::house::House;
+use crate::inbox::Calls;
 use crate::sweep::{Broom, Folders};
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, First, Notices, Ordering, Receiver, first_of, never};
 use crate::ticket::Promise;
 use crate::{DriveError, Driver, ShutdownReport, Turned, telemetry, worker};
 
@@ -25,9 +28,9 @@ pub(crate) struct Engine {
     pub(crate) driver: Driver,
     pub(crate) floor: Floor,
     pub(crate) house: Arc<House>,
-    pub(crate) inbox: Receiver<Call>,
+    pub(crate) inbox: Calls,
     pub(crate) alarm: Receiver<()>,
-    pub(crate) notices: Receiver<Position>,
+    pub(crate) notices: Notices<Position>,
     pub(crate) abilities: Abilities,
     pub(crate) report_every: Duration,
     pub(crate) folders: Folders,
@@ -39,7 +42,7 @@ pub(crate) struct Engine {
 #[derive(Default)]
 pub(crate) struct Agenda {
     /// What follows from committed facts.
-    commands: Vec<(Command, Reply)>,
+    planned: Batch,
     /// Those who asked for what is in the turn.
     pub(crate) unanswered: Vec<Reply>,
     /// Runs that have shown something, and when it may be made durable.
@@ -90,8 +93,8 @@ impl Engine {
     }
 
     /// Takes a turn. Those who asked are kept until they are answered, whatever happens.
-    fn turn(&mut self, now: Timestamp, batch: Vec<(Command, Reply)>) -> Result<Turned, DriveError> {
-        let (commands, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    fn turn(&mut self, now: Timestamp, batch: Batch) -> Result<Turned, DriveError> {
+        let Batch { commands, replies } = batch;
         self.agenda.unanswered = replies;
         let mut tries = BEGIN_TRIES;
         let turned = loop {
@@ -113,14 +116,16 @@ impl Engine {
     /// Waits until there is something to do, and takes as much as fits into one commit.
     fn wait(&mut self) -> Vec<Call> {
         let mut calls: Vec<Call> = self.inbox.try_recv().into_iter().collect();
-        if calls.is_empty() && self.agenda.commands.is_empty() {
+        if calls.is_empty() && self.agenda.planned.is_empty() {
             self.sleep(&mut calls);
         }
         self.agenda.is_noticed |= self.notices.try_recv().is_ok();
         let mut bytes: usize = calls.iter().map(weight_of).sum();
-        while calls.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+        let mut commands: usize = calls.iter().map(commands_of).sum();
+        while commands < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let Ok(call) = self.inbox.try_recv() else { break };
             bytes += weight_of(&call);
+            commands += commands_of(&call);
             calls.push(call);
         }
         calls
@@ -133,24 +138,14 @@ impl Engine {
         if wake_at.is_some_and(|deadline| deadline <= self.house.now()) {
             return;
         }
-        let timer = match wake_at.and_then(|deadline| self.house.until(deadline)) {
-            Some(wait) => after(wait.min(SLEEP_MAX)),
-            None => never(),
-        };
-        let (mut is_rung, mut is_noticed) = (Ok(()), Ok(false));
-        select! {
-            recv(self.inbox) -> call => calls.extend(call),
-            recv(self.notices) -> notice => is_noticed = notice.map(|_| true),
-            recv(self.alarm) -> rung => is_rung = rung,
-            recv(timer) -> _ => {}
-        }
+        let timer = wake_at.and_then(|deadline| self.house.until(deadline)).map(|wait| wait.min(SLEEP_MAX));
         // A channel whose senders are gone would wake us for ever.
-        if is_rung.is_err() {
-            self.alarm = never();
-        }
-        match is_noticed {
-            Ok(is_noticed) => self.agenda.is_noticed |= is_noticed,
-            Err(_) => self.notices = never(),
+        match first_of(&self.inbox, &self.notices, &self.alarm, timer) {
+            First::Call(call) => calls.extend(call),
+            First::Notice(Ok(_)) => self.agenda.is_noticed = true,
+            First::Notice(Err(_)) => self.notices = crossbeam_channel::never(),
+            First::Alarm(Err(_)) => self.alarm = never(),
+            First::Alarm(Ok(())) | First::Timer => {}
         }
     }
 
@@ -181,7 +176,9 @@ impl Engine {
     /// Leaves the yard: what still runs here is interrupted.
     fn leave(&mut self) -> Result<ShutdownReport, DriveError> {
         let leave = Command::LeaveNode { node: self.floor.node, epoch: self.floor.epoch };
-        let turned = self.turn(self.house.now(), vec![(leave, Reply::Nobody("leave"))])?;
+        let mut batch = Batch::default();
+        batch.push(leave, Reply::Nobody("leave"));
+        let turned = self.turn(self.house.now(), batch)?;
         let own = || turned.facts.iter().skip(turned.news);
         let attempts_interrupted =
             own().filter(|fact| matches!(fact.event, Event::Interrupted { .. })).count();
@@ -205,14 +202,10 @@ impl Engine {
         self.house.stop(&reason);
         let closing = self.agenda.closing.take();
         let Self { driver, inbox, agenda, broom, .. } = self;
-        let planned = agenda.commands.into_iter().map(|(_, reply)| reply);
-        for reply in agenda.unanswered.into_iter().chain(planned) {
+        for reply in agenda.unanswered.into_iter().chain(agenda.planned.replies) {
             reply.refuse(&reason);
         }
-        for call in inbox.try_iter() {
-            call.refuse(&reason);
-        }
-        drop(inbox);
+        inbox.close(&reason);
         broom.rest();
         drop(driver);
         if let Some(promise) = closing.and_then(|closing| closing.promise) {
@@ -221,9 +214,23 @@ impl Engine {
     }
 }
 
+fn commands_of(call: &Call) -> usize {
+    match call {
+        Call::AskAll(commands, _) => commands.len(),
+        Call::Ask(..)
+        | Call::Shown(_)
+        | Call::Reached(_)
+        | Call::Checkpoint(..)
+        | Call::Recovered(..)
+        | Call::Ended(..)
+        | Call::Close(..) => 1,
+    }
+}
+
 fn weight_of(call: &Call) -> usize {
     match call {
         Call::Ask(command, _) => weight(command),
+        Call::AskAll(commands, _) => commands.iter().map(weight).sum(),
         Call::Shown(_)
         | Call::Reached(_)
         | Call::Checkpoint(..)

@@ -53,17 +53,20 @@ impl Engine {
             }
         }
         house.hub.publish(first, facts);
-        for (reply, answer) in replies.into_iter().zip(answers) {
-            reply.answer(answer);
+        let mut answers = answers.into_iter();
+        for reply in replies {
+            reply.answer(&mut answers);
         }
         let commands = consequences.commands.into_iter();
         let broken =
             consequences.starts.into_iter().filter_map(|start| self.floor.start(start)).collect::<Vec<_>>();
-        self.agenda.commands.extend(commands.chain(broken).map(|end| (end, Reply::Nobody("end of a run"))));
+        for end in commands.chain(broken) {
+            self.agenda.planned.push(end, Reply::Nobody("end of a run"));
+        }
         if alive_until.is_none() && !self.floor.is_closing {
             telemetry::rejoined();
             let join = Command::JoinNode { node: self.floor.node, abilities: self.abilities.clone() };
-            self.agenda.commands.push((join, Reply::Joined));
+            self.agenda.planned.push(join, Reply::Joined);
         }
         self.broom.sweep(&self.floor.pool, &self.floor.wiring, orphans);
         Ok(())
@@ -89,9 +92,14 @@ impl Engine {
     /// Counts how often each rule has said what it said before.
     fn count_repeats(&mut self, facts: &[Fact], replies: &[Reply], answers: &[Result<Answer, Rejection>]) {
         let repeats = &mut self.agenda.repeats;
-        for (reply, answer) in replies.iter().zip(answers) {
-            if let (Reply::Observed(subject, _), Ok(_)) = (reply, answer) {
-                *repeats.entry(subject.clone()).or_default() += 1;
+        let mut answers = answers.iter();
+        for reply in replies {
+            let mine = answers.by_ref().take(reply.commands());
+            if let Reply::Observed(subject, _) = reply {
+                *repeats.entry(subject.clone()).or_default() +=
+                    mine.filter(|answer| answer.is_ok()).count() as u64;
+            } else {
+                mine.for_each(drop);
             }
         }
         for fact in facts {

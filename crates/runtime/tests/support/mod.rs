@@ -113,7 +113,7 @@ pub fn until(changes: &mut Subscription, wanted: impl Fn(&Event) -> bool) -> Eve
     loop {
         match changes.next_timeout(SAFETY).expect("it happens") {
             Change::Happened { fact, .. } if wanted(&fact.event) => return fact.event.clone(),
-            _ => {}
+            Change::Happened { .. } | Change::Progressed { .. } | Change::Missed { .. } => {}
         }
     }
 }

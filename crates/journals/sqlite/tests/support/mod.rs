@@ -32,6 +32,14 @@ pub(crate) fn filled(path: &Path, count: u64) {
     }
 }
 
+/// Lets another program move the write-ahead log of a closed journal into the file, so that a test can damage it there.
+pub(crate) fn move_log(path: &Path) {
+    let shell = rusqlite::Connection::open(path).expect("a database");
+    shell.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0)).expect("a journal");
+    shell.close().expect("nobody else has it");
+    assert!(!path.with_extension("sqlite-wal").exists(), "its last user moves the log");
+}
+
 /// An error with its causes.
 pub(crate) fn chain(error: &JournalError) -> String {
     match error.source() {

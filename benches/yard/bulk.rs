@@ -1,0 +1,60 @@
+//! Many jobs in one call, beside the bytes of their facts in a plain file, written and synced once.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use trainyard_benches::median;
+use trainyard_core::{Event, Fact, Submission, Timestamp};
+use trainyard_journal::codec;
+
+use crate::{Options, Result, paused, row, submissions};
+
+const JOBS: u64 = 10_000;
+const ROUNDS: usize = 9;
+
+pub(crate) fn measure(options: &Options) -> Result<()> {
+    let [mut rates, mut ratios] = [(); 2].map(|()| vec![]);
+    for _ in 0..ROUNDS {
+        let folder = tempfile::tempdir_in(&options.folder)?;
+        let yard = paused(folder.path())?;
+        let all = submissions(&yard, 0, JOBS)?;
+        let bytes = encoded(&all)?;
+        let start = Instant::now();
+        let receipts = yard.submit_all(all).wait()?;
+        let ours = start.elapsed().as_secs_f64();
+        if receipts.iter().any(std::result::Result::is_err) {
+            return Err("a job was not let in".into());
+        }
+        let raw = append(folder.path(), &bytes)?.as_secs_f64();
+        rates.push(JOBS as f64 / ours);
+        ratios.push(raw / ours);
+        yard.shutdown(Duration::from_secs(5)).wait()?;
+    }
+    row(
+        "10,000 jobs in one call, durable: jobs per second",
+        &format!("{:.0}", median(&mut rates)),
+        ">= 200,000",
+    );
+    row("  beside the same bytes appended and synced", &format!("{:.2}", median(&mut ratios)), ">= 0.5");
+    Ok(())
+}
+
+fn append(folder: &Path, bytes: &[u8]) -> Result<Duration> {
+    let mut file = File::create(folder.join("raw"))?;
+    file.sync_all()?;
+    let start = Instant::now();
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    Ok(start.elapsed())
+}
+
+fn encoded(submissions: &[Submission]) -> Result<Vec<u8>> {
+    let fact = |submission: &Submission| {
+        let event = Event::Submitted { submission: Arc::new(submission.clone()) };
+        Fact { at: Timestamp::from_millis(1_800_000_000_000), event }
+    };
+    Ok(codec::encode(&submissions.iter().map(fact).collect::<Vec<_>>())?)
+}
