@@ -37,6 +37,14 @@ fn values_are_shown_as_people_write_them() {
 }
 
 #[test]
+fn priorities_are_cut_to_their_bounds() {
+    let bounds = [Priority::MIN, Priority::default(), Priority::MAX].map(Priority::get);
+    assert_eq!(bounds, [-100, 0, 100]);
+    let cut = [i8::MIN, -101, -100, 7, 100, 101, i8::MAX].map(|value| Priority::new(value).get());
+    assert_eq!(cut, [-100, -100, -100, 7, 100, 100, 100]);
+}
+
+#[test]
 fn what_is_equal_hashes_alike_and_what_differs_hashes_apart() {
     assert_eq!(hash(number(0.0)), hash(number(-0.0)));
     assert_ne!(hash(number(0.5)), hash(number(0.25)));
