@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
@@ -52,6 +53,20 @@ pub fn cost(server: SocketAddr, paths: &[String], header: &str) -> io::Result<f6
 /// # Errors
 /// When no port or thread is to be had.
 pub fn bare_hyper(answer: Vec<u8>) -> Result<SocketAddr, Box<dyn Error>> {
+    let headers = [("content-type", "application/json"), ("x-request-id", "0123456789ab-1234")];
+    bare_hyper_with(answer, &headers.map(|(name, value)| (name.to_owned(), value.to_owned())))
+}
+
+/// The same with these headers, besides those that hyper sets itself.
+///
+/// # Errors
+/// When no port or thread is to be had, or a header is none.
+pub fn bare_hyper_with(answer: Vec<u8>, headers: &[(String, String)]) -> Result<SocketAddr, Box<dyn Error>> {
+    let headers: Vec<(HeaderName, HeaderValue)> = headers
+        .iter()
+        .map(|(name, value)| Ok((name.parse()?, value.parse()?)))
+        .collect::<Result<_, Box<dyn Error>>>()?;
+    let headers: Arc<[_]> = headers.into();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -62,11 +77,11 @@ pub fn bare_hyper(answer: Vec<u8>) -> Result<SocketAddr, Box<dyn Error>> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let answer = answer.clone();
+            let (answer, headers) = (answer.clone(), Arc::clone(&headers));
             let service = hyper::service::service_fn(move |_: Request<Incoming>| {
                 let mut response = Response::new(Full::new(answer.clone()));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                response.headers_mut().insert("x-request-id", HeaderValue::from_static("0123456789ab-1234"));
+                let there = response.headers_mut();
+                headers.iter().for_each(|(name, value)| drop(there.insert(name, value.clone())));
                 async { Ok::<_, Infallible>(response) }
             });
             tokio::spawn(
@@ -131,6 +146,15 @@ impl Client {
         self.send_as("application/json", method, path, body)
     }
 
+    /// Sends bytes of this sort, and waits for the body of the answer.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub fn post_bytes(&mut self, media: &str, path: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+        self.send_bytes(media, "POST", path, body)?;
+        self.answer()
+    }
+
     /// Sends a file as a form, and waits for the body of the answer.
     ///
     /// # Errors
@@ -145,13 +169,24 @@ impl Client {
     }
 
     fn send_as(&mut self, media: &str, method: &str, path: &str, body: &str) -> io::Result<()> {
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n{}\
-             content-type: {media}\r\ncontent-length: {length}\r\n\r\n{body}",
-            self.header
-        );
-        self.stream.write_all(head.as_bytes())
+        self.send_bytes(media, method, path, body.as_bytes())
+    }
+
+    fn send_bytes(&mut self, media: &str, method: &str, path: &str, body: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&message(method, path, &self.header, media, body))
+    }
+
+    /// The status of what was answered last, and its headers in lower case.
+    #[must_use]
+    pub fn head(&self) -> (u16, Vec<(String, String)>) {
+        let head = self.buffer.split(|byte| *byte == b'\r').take(64).take_while(|line| line.len() > 1);
+        let mut lines = head.map(|line| String::from_utf8_lossy(line).trim().to_owned());
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
+        let headers = lines.filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            Some((name.to_ascii_lowercase(), value.to_owned()))
+        });
+        (status, headers.collect())
     }
 
     /// The body of the next answer.
@@ -177,7 +212,18 @@ impl Client {
     }
 }
 
-fn content_length(head: &[u8]) -> Option<usize> {
+/// A request as it goes over the wire; `headers` are whole lines.
+#[must_use]
+pub fn message(method: &str, path: &str, headers: &str, media: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n{headers}\
+         content-type: {media}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+pub(crate) fn content_length(head: &[u8]) -> Option<usize> {
     let head = std::str::from_utf8(head).ok()?;
     let (_, value) = head
         .lines()

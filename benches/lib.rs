@@ -3,6 +3,7 @@
 //! Linux only: it reads `/proc`.
 
 pub mod http;
+pub mod load;
 
 use std::error::Error;
 use std::fs;
@@ -59,15 +60,41 @@ pub fn thread_cpu_seconds() -> f64 {
 /// Where there is no `/proc/self/task`.
 #[must_use]
 pub fn cpu_seconds_except(except: &str) -> f64 {
+    on_cores(|thread| !thread.starts_with(except))
+}
+
+fn on_cores(counts: impl Fn(&str) -> bool) -> f64 {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux lists the threads");
     tasks
         .filter_map(|task| {
             let task = task.ok()?.path();
             let name = fs::read_to_string(task.join("comm")).ok()?;
             let time = on_core(task.join("schedstat").to_str()?)?;
-            (!name.starts_with(except)).then_some(time.as_secs_f64())
+            counts(&name).then_some(time.as_secs_f64())
         })
         .sum()
+}
+
+/// How long a process has been on a core, in seconds, threads that have ended included: fields 14 and 15 of its `stat`,
+/// in hundredths.
+///
+/// # Errors
+/// When there is no such process.
+pub fn process_cpu_seconds(process: u32) -> Result<f64, Box<dyn Error>> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').ok_or("a stat without a name")?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let mut ticks = || -> Result<f64, Box<dyn Error>> { Ok(fields.next().ok_or("a short stat")?.parse()?) };
+    Ok((ticks()? + ticks()?) / 100.0)
+}
+
+/// How long the threads of this process whose names begin so have been on a core, in seconds, while they are alive.
+///
+/// # Panics
+/// Where there is no `/proc/self/task`.
+#[must_use]
+pub fn cpu_seconds_of(name: &str) -> f64 {
+    on_cores(|thread| thread.starts_with(name))
 }
 
 /// Memory of the process that is in core, in bytes.

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     if let Some(folder) = &options.child {
         return million::fill_until_killed(folder, options.jobs);
     }
-    let parts: [(&str, fn(&Options) -> Result<()>); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("bulk", bulk::measure),
         ("one", one::measure),
         ("start", start::measure),
@@ -40,6 +40,9 @@ fn main() -> Result<()> {
     }
     Ok(())
 }
+
+/// Measures, and prints lines of the table.
+type Part = fn(&Options) -> Result<()>;
 
 /// What was asked for.
 pub(crate) struct Options {

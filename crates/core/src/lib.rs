@@ -41,6 +41,7 @@ mod command;
 mod contest;
 mod explain;
 mod fact;
+mod glance;
 mod id;
 mod job;
 mod model;
@@ -61,6 +62,7 @@ pub use crate::command::{Answer, Command, Rejection, Run, RunEnd};
 pub use crate::contest::{Candidate, CandidatePhase, Contest, ContestPlan, Entrant, Holder, MedianRule};
 pub use crate::explain::Blocker;
 pub use crate::fact::{Event, Fact, Interruption, Release, Restored, Template};
+pub use crate::glance::Glance;
 pub use crate::id::{Attempt, CandidateId, Epoch, JobId, Lease, ModelId, NodeId, Order};
 pub use crate::job::{
     Admission, Admitted, Checkpoint, Class, Contact, Draining, Extras, Finished, Job, Leaving, Limits,

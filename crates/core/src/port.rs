@@ -89,6 +89,12 @@ pub trait Handle: Send + Sync + 'static {
     /// Looks at the committed yard. Everything that is read inside belongs to one moment. Keep it short: commits
     /// wait for it.
     fn read(&self, look: &mut dyn FnMut(&Yard));
+    /// Which edition of the committed yard there is: a number that grows with every change of it, so that nobody who
+    /// finds the one they know needs to look again. Inside of [`Handle::read`] it is that of the yard that is looked at.
+    /// `None` when nobody counts them.
+    fn edition(&self) -> Option<u64> {
+        None
+    }
     /// Where a running trainer stands; `None` when it has not said, or does not run. Live state.
     fn progress(&self, job: JobId) -> Option<Progress>;
     /// Why the yard has stopped, if it has; what is read of it then is the state it stopped in, for ever.

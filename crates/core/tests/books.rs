@@ -62,6 +62,28 @@ fn the_oldest_finished_jobs_are_forgotten_in_batches() {
 }
 
 #[test]
+fn what_is_over_is_listed_by_its_queue() {
+    let mut desk = Desk::with_slots(2);
+    let [long, short] = two_queues();
+    let over =
+        |desk: &Desk, name: &str| -> Vec<JobId> { desk.yard.over(&queue(name)).map(|job| job.id).collect() };
+    let jobs = ["a", "b", "c"].map(|name| {
+        let job = desk.submit(name, &long);
+        desk.complete(job);
+        job
+    });
+    let other = desk.submit("d", &short);
+    desk.complete(other);
+    let running = desk.submit("e", &long);
+    assert_eq!((over(&desk, "long"), over(&desk, "short")), (jobs.to_vec(), vec![other]));
+    desk.cancel(running);
+    assert_eq!(over(&desk, "long"), jobs, "its trainer has yet to stop");
+    desk.finish(running, RunEnd::Stopped);
+    assert_eq!(desk.yard.over(&queue("long")).next_back().map(|job| job.id), Some(running));
+    assert!(over(&desk, "nowhere").is_empty());
+}
+
+#[test]
 fn what_still_occupies_is_not_forgotten() {
     let mut desk = Desk::with_slots(2);
     desk.settings(|settings| settings.finished_max = 0);

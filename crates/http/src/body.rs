@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body as HttpBody;
 
+use crate::room::{NoRoom, Share};
 use crate::server::Upload;
 
 /// The body of a request, read as it arrives and counted as it is read.
@@ -15,6 +16,9 @@ use crate::server::Upload;
 /// [time for a body](crate::Mount::with_body_timeout) and the server's
 /// [time without a byte](crate::ServerConfig::with_body_stall_timeout). `content-length` is believed only
 /// when it says too much. After an error nothing more comes.
+///
+/// What [`collect`](Self::collect) and [`collect_for`](Self::collect_for) hold in memory is counted against what
+/// [all bodies of the server](crate::ServerConfig::with_bodies_bytes) may take together.
 ///
 /// A body may be dropped unread: the server then swallows a small rest to keep the connection, and closes
 /// it after the answer otherwise.
@@ -54,6 +58,9 @@ pub enum BodyError {
     /// The client went away or its framing is malformed: nobody reads the answer, or a `400`.
     #[error("the body broke off")]
     Broken,
+    /// The bodies of other requests take all the memory there is for bodies: a `503`, with `retry-after`.
+    #[error("there is no memory free for the body")]
+    NoRoom,
 }
 
 impl Body {
@@ -79,29 +86,49 @@ impl Body {
         self
     }
 
-    /// Reads all of it, at most `limit_bytes` (or the mount's limit, if that is lower).
+    /// Reads all of it, at most `limit_bytes` (or the mount's limit, if that is lower). The bytes keep their share of the
+    /// server's memory for bodies as long as they, or a slice of them, are anywhere.
     ///
     /// # Errors
     ///
     /// [`BodyError`], as soon as it is certain.
     pub async fn collect(self, limit_bytes: usize) -> Result<Bytes, BodyError> {
+        let (bytes, share) = self.collect_for(limit_bytes, 1).await?;
+        Ok(share.keep(bytes))
+    }
+
+    /// Reads all of it as [`collect`](Self::collect) does, for work that takes up to so many times its size in memory, and
+    /// sets as much aside. The share is to be kept until that work is over.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`], as soon as it is certain.
+    pub async fn collect_for(self, limit_bytes: usize, times: u32) -> Result<(Bytes, Share), BodyError> {
         let mut body = self.with_limit(limit_bytes as u64);
+        let mut share = body.share();
         let Some(first) = body.chunk().await else {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), share));
         };
         let first = first?;
+        let grown = |NoRoom| BodyError::NoRoom;
+        share.grow(first.len(), times).await.map_err(grown)?;
         let Some(second) = body.chunk().await else {
-            return Ok(first);
+            return Ok((first, share));
         };
         let second = second?;
         let announced = usize::try_from(body.announced_bytes()).unwrap_or(usize::MAX);
         let mut all = BytesMut::with_capacity(first.len() + second.len() + announced.min(RESERVE_BYTES_MAX));
         all.extend_from_slice(&first);
-        all.extend_from_slice(&second);
-        while let Some(piece) = body.chunk().await {
-            all.extend_from_slice(&piece?);
+        drop(first);
+        let mut piece = second;
+        loop {
+            share.grow(all.len() + piece.len(), times).await.map_err(grown)?;
+            all.extend_from_slice(&piece);
+            piece = match body.chunk().await {
+                Some(piece) => piece?,
+                None => return Ok((all.freeze(), share)),
+            };
         }
-        Ok(all.freeze())
     }
 
     /// The next piece, never empty; `None` at the end and after an error.
@@ -165,6 +192,16 @@ impl Body {
             Source::Upload(upload) => upload.announced_bytes(),
             #[cfg(feature = "tower")]
             Source::Foreign(_) => 0,
+        }
+    }
+
+    /// What it takes of the server's memory for bodies, as yet nothing. What is whole already was not read here.
+    fn share(&self) -> Share {
+        match &self.source {
+            Source::Upload(upload) => upload.share(),
+            Source::Ended | Source::Whole(_) => Share::default(),
+            #[cfg(feature = "tower")]
+            Source::Foreign(_) => Share::default(),
         }
     }
 

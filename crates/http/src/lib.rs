@@ -8,8 +8,9 @@
 //! [`Request::upgrade`] makes a connection a [`WebSocket`], over which either side speaks when it has something to say.
 //!
 //! Bounded are header bytes and count, each body, connections, and the time a peer may take to send a
-//! header, send a body, read an answer or sit idle; of a WebSocket its messages, queues and silence. What all
-//! connections hold together is bounded only by their number. The `Host` header is never looked at.
+//! header, send a body, read an answer or sit idle; of a WebSocket its messages, queues and silence. All bodies together
+//! have a bound, and all answers that wait for their clients; the rest is bounded by the number of connections. The `Host`
+//! header is never looked at.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -46,6 +47,7 @@ mod reading;
 mod request;
 mod request_id;
 mod response;
+mod room;
 mod routes;
 pub mod secret;
 mod server;
@@ -67,6 +69,7 @@ pub use crate::public_url::{BadPublicUrl, PublicUrl};
 pub use crate::request::Request;
 pub use crate::request_id::RequestId;
 pub use crate::response::Response;
+pub use crate::room::Share;
 pub use crate::routes::{Found, Params, RouteError, Routes};
 pub use crate::server::{RunningServer, Server, ServerConfig, Shutdown, StartError};
 pub use crate::service::{Answer, Service, ServiceFn, service_fn};

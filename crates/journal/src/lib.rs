@@ -34,11 +34,18 @@
 //! A journal is kept short by [`Turn::compact`]: everything so far is replaced by a shorter list of facts that
 //! rebuilds the same yard.
 //!
+//! # Features
+//!
+//! `failpoints`: for our own tests, see [`failpoint`](crate::failpoint!); without debug assertions it does nothing.
+//!
 //! What journals that keep bytes write is made by the [`codec`]: versioned, checksummed, and readable for ever.
 //! What an operator reads is made by [`render`].
 
 pub mod codec;
 mod error;
+mod failpoint;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 mod journal;
 mod memory;
 mod position;

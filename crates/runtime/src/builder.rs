@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trainyard_core::{Abilities, Answer, Command, Epoch, Kind, NodeId, Placement, Resources, Settings};
-use trainyard_journal::Journal;
+use trainyard_journal::{Journal, failpoint};
 
 use crate::board::Board;
 use crate::context::Wiring;
@@ -40,6 +40,7 @@ pub struct Builder {
     threads: NonZeroUsize,
     inbox_max: usize,
     report_every: Duration,
+    compact_min: usize,
 }
 
 impl Builder {
@@ -56,6 +57,7 @@ impl Builder {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             inbox_max: 4_096,
             report_every: Duration::from_millis(100),
+            compact_min: Driver::COMPACT_MIN,
         }
     }
 
@@ -156,6 +158,14 @@ impl Builder {
         self
     }
 
+    /// How many facts there must be since the last snapshot before the journal is compacted; it also takes four times as
+    /// many as there are things in the yard. Fewer make it shorter, and quicker to open, at the cost of writing the
+    /// whole yard more often. Default: [`Driver::COMPACT_MIN`].
+    pub fn compact_min(mut self, facts: usize) -> Self {
+        self.compact_min = facts;
+        self
+    }
+
     /// Opens the yard: rebuilds it, interrupts what died with the last process, and starts what can be started.
     ///
     /// # Errors
@@ -165,7 +175,7 @@ impl Builder {
         let folder = DataFolder::open(self.data_dir.clone())?;
         let node = self.node.map_or_else(|| folder.node_id(), Ok)?;
         let journal = self.journal.ok_or(OpenError::NoJournal)?()?;
-        let mut driver = Driver::open(journal)?;
+        let mut driver = Driver::open(journal)?.with_compact_min(self.compact_min);
         let is_known = driver.committed().read().node(node).is_some();
 
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
@@ -180,7 +190,9 @@ impl Builder {
         let join = Command::JoinNode { node, abilities: abilities.clone() };
         let commands: Vec<Command> =
             self.settings.map(Command::Configure).into_iter().chain([join]).collect();
+        failpoint!(JoinAhead);
         let opened = driver.turn(now, &commands)?;
+        failpoint!(Joined);
         let epoch = epoch_of(&opened)?;
         let yard = Arc::clone(driver.committed());
         let report = OpenReport::new(&yard.read(), &opened.facts[opened.news..]);
@@ -198,6 +210,7 @@ impl Builder {
         });
         let house = Arc::new(House {
             committed: Arc::clone(&yard),
+            edition: Arc::clone(driver.edition()),
             wiring: Arc::clone(&wiring),
             hub,
             waiters: Waiters::default(),
@@ -252,6 +265,7 @@ impl Builder {
             broom,
             agenda,
         };
+        failpoint!(OpeningSettles);
         engine.settle(opened)?;
         let driver = thread::Builder::new().name("trainyard-driver".into());
         driver.spawn(move || engine.run()).map_err(OpenError::Thread)?;

@@ -8,6 +8,7 @@ use trainyard_core::port::HandleError;
 use trainyard_core::{
     Checkpoint, Contact, Metric, Metrics, NotFinite, Progress, Reference, Score, Trained, Yard,
 };
+use trainyard_journal::failpoint;
 
 use crate::board::Board;
 use crate::call::Call;
@@ -160,8 +161,12 @@ impl Context {
     /// not within the data folder.
     pub fn checkpoint(&self, path: impl AsRef<Path>, step: u64) -> Result<(), TrainError> {
         self.may_write()?;
+        failpoint!(CheckpointAhead);
         let reference = self.keep(path.as_ref())?;
-        self.ask(|promise| Call::Checkpoint(self.shared.run, Checkpoint { reference, step }, promise))
+        failpoint!(CheckpointSynced);
+        self.ask(|promise| Call::Checkpoint(self.shared.run, Checkpoint { reference, step }, promise))?;
+        failpoint!(CheckpointAcknowledged);
+        Ok(())
     }
 
     /// The checkpoint to go on from, if an earlier attempt has left one.

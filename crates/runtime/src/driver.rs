@@ -3,11 +3,11 @@
 use std::iter::Peekable;
 
 use trainyard_core::{Answer, Command, Fact, Rejection, Timestamp, Yard};
-use trainyard_journal::{Journal, JournalError, Position, Reading};
+use trainyard_journal::{Journal, JournalError, Position, Reading, failpoint};
 
 use crate::DriveError;
 use crate::load::Load;
-use crate::sync::{Arc, Notices, RwLock};
+use crate::sync::{Arc, AtomicU64, Notices, Ordering, RwLock};
 
 /// Decides on a private yard, commits, and only then lets readers see.
 ///
@@ -30,6 +30,8 @@ pub struct Driver {
     private: Yard,
     /// What readers see: never ahead of the journal.
     committed: Arc<RwLock<Yard>>,
+    /// Grows with every change of it, while it is locked.
+    edition: Arc<AtomicU64>,
     /// How many facts have led to the committed yard.
     revision: u64,
     /// How many of them came after the last snapshot.
@@ -102,6 +104,7 @@ impl Driver {
             journal,
             private,
             committed,
+            edition: Arc::default(),
             revision,
             since_snapshot,
             look_at: 0,
@@ -174,7 +177,9 @@ impl Driver {
         order: &mut Peekable<impl Iterator<Item = usize>>,
         answers: &mut [Result<Answer, Rejection>],
     ) -> Result<Turned, DriveError> {
+        failpoint!(TurnAhead);
         let mut turn = self.journal.begin()?;
+        failpoint!(TurnBegun);
         self.has_begun = true;
         let mut news = News::default();
         take_in(turn.news()?, &mut self.private, &mut news)?;
@@ -203,6 +208,7 @@ impl Driver {
         }
 
         turn.append(now, &facts)?;
+        failpoint!(TurnAppended);
         let since_snapshot =
             news.facts.len() + facts.len() + if news.rebuilt.is_some() { 0 } else { self.since_snapshot };
         let compacted = since_snapshot >= self.look_at.max(self.compact_min) && {
@@ -212,12 +218,15 @@ impl Driver {
         };
         if compacted {
             turn.compact(&self.private.snapshot())?;
+            failpoint!(TurnCompacts);
         }
         turn.commit()?;
+        failpoint!(TurnCommitted);
 
         self.since_snapshot = if compacted { 0 } else { since_snapshot };
         self.look_at = if compacted { 0 } else { self.look_at };
         self.show(&news, &facts)?;
+        failpoint!(TurnShown);
         let News { rebuilt, facts: mut all } = news;
         let first = self.revision + rebuilt.unwrap_or(0) as u64 + 1;
         let (news, own) = (all.len(), facts.len());
@@ -236,6 +245,11 @@ impl Driver {
     #[must_use]
     pub fn yard(&self) -> Yard {
         self.committed.read().clone()
+    }
+
+    /// Looks at the yard as the last turn has left it, without a copy. Whoever takes the next turn waits meanwhile.
+    pub fn look<T>(&self, at: impl FnOnce(&Yard) -> T) -> T {
+        at(&self.committed.read())
     }
 
     /// How many facts have led to this yard since it was rebuilt.
@@ -258,9 +272,15 @@ impl Driver {
         &self.committed
     }
 
+    pub(crate) fn edition(&self) -> &Arc<AtomicU64> {
+        &self.edition
+    }
+
     /// Lets readers see what is durable.
     fn show(&self, news: &News, facts: &[Fact]) -> Result<(), DriveError> {
         let mut committed = self.committed.write();
+        // Whoever gets in after this sees both, and nobody sees only one.
+        self.edition.fetch_add(1, Ordering::Release);
         if news.rebuilt.is_some() {
             *committed = self.private.clone();
             return Ok(());

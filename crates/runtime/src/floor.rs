@@ -7,6 +7,7 @@ use trainyard_core::{
     Advice, Candidate, Command, Contact, Epoch, Event, Fact, Failure, Gain, Job, JobId, Kind, Lease, NodeId,
     Outcome, Phase, Placement, Reason, Resources, Run, RunEnd, Timestamp, Yard,
 };
+use trainyard_journal::failpoint;
 
 use crate::context::Wiring;
 use crate::folder::DataFolder;
@@ -109,6 +110,7 @@ impl Floor {
         let Start { trainer, context, job } = start;
         let run = job.run;
         self.wiring.meters.runs_started.add(1);
+        failpoint!(StartAhead);
         let begun = self.pool.run(Box::new(move || worker::work(&*trainer, context, &job)));
         let error = begun.err()?;
         self.leave(run);

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use trainyard_core::{JobId, Lease, NodeId, Reference, Run};
+use trainyard_journal::failpoint;
 use uuid::Uuid;
 
 use crate::OpenError;
@@ -59,6 +60,7 @@ impl DataFolder {
                 writeln!(file, "{id}")
                     .and_then(|()| file.sync_all())
                     .map_err(|error| failed("write", error))?;
+                failpoint!(NodeIdDrafted);
                 fs::rename(&draft, &path)
                     .and_then(|()| sync_folder(&self.root))
                     .map_err(|error| failed("write", error))?;
@@ -168,6 +170,7 @@ impl DataFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
+        failpoint!(SweepHalfway);
         if let Some(job) = path.parent() {
             // Fails when something else is in there, as it should.
             let _ = fs::remove_dir(job);

@@ -49,6 +49,10 @@ impl Handle for Trainyard {
         Self::read(self, |yard| look(yard));
     }
 
+    fn edition(&self) -> Option<u64> {
+        Some(Self::edition(self))
+    }
+
     fn progress(&self, job: JobId) -> Option<Progress> {
         Self::progress(self, job)
     }

@@ -8,7 +8,7 @@ use trainyard_core::{Command, JobId, Outcome, Reason, Rejection, Timestamp, Yard
 use crate::call::{Call, Reply, stopped};
 use crate::context::Wiring;
 use crate::hub::Hub;
-use crate::sync::{Arc, AtomicBool, AtomicI64, OnceLock, Ordering, RwLock, TrySendError};
+use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, OnceLock, Ordering, RwLock, TrySendError};
 use crate::ticket::Promise;
 use crate::waiters::Waiters;
 use crate::{Clock, Ticket};
@@ -16,6 +16,8 @@ use crate::{Clock, Ticket};
 /// What the driver and its handles share. The driver alone writes the yard.
 pub(crate) struct House {
     pub(crate) committed: Arc<RwLock<Yard>>,
+    /// Of the committed yard; grows while its lock is held for writing.
+    pub(crate) edition: Arc<AtomicU64>,
     pub(crate) wiring: Arc<Wiring>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) waiters: Waiters,

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use trainyard_core::{CandidatePhase, Event, Fact, Job, JobId, Lease, Model, ModelId, Phase, Run, Yard};
+use trainyard_journal::failpoint;
 
 use crate::context::Wiring;
 use crate::folder::DataFolder;
@@ -187,8 +188,12 @@ impl Broom {
         *busy.0.lock() += 1;
         let task = Box::new(move || {
             for run in runs {
+                failpoint!(SweepAhead);
                 match wiring.folder.remove(run) {
-                    Ok(()) => wiring.meters.folders_removed.add(1),
+                    Ok(()) => {
+                        failpoint!(Swept);
+                        wiring.meters.folders_removed.add(1);
+                    }
                     Err(error) => telemetry::folder_not_removed(&wiring.folder.of_run(run), &error),
                 }
             }

@@ -271,9 +271,16 @@ impl Trainyard {
     }
 
     /// Looks at the committed yard. Everything that is read inside belongs to one moment. Keep it short, and ask
-    /// this handle for nothing inside: commits wait for it.
+    /// this handle for nothing but its [edition](Trainyard::edition) inside: commits wait for it.
     pub fn read<T>(&self, look: impl FnOnce(&Yard) -> T) -> T {
         look(&self.house().committed.read())
+    }
+
+    /// Which edition of the committed yard there is: grows with every change of it. Inside of [`Trainyard::read`] it is
+    /// that of the yard that is looked at.
+    #[must_use]
+    pub fn edition(&self) -> u64 {
+        self.house().edition.load(Ordering::Acquire)
     }
 
     /// A job as it stands, while it is in the books.

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use trainyard_core::{Advice, Failure, ModelId, Reason, RunEnd, Trained};
+use trainyard_journal::failpoint;
 use uuid::Uuid;
 
 use crate::call::Call;
@@ -16,6 +17,7 @@ use crate::{Context, JobToTrain, Stop, TrainError, Trainer};
 pub(crate) fn work(trainer: &dyn Trainer, mut cx: Context, job: &JobToTrain) -> Afterwards {
     let span = telemetry::run_span(job.run, &job.kind);
     let _inside = span.enter();
+    failpoint!(Started);
     let end = match catch_unwind(AssertUnwindSafe(|| trainer.train(&mut cx, job))) {
         Ok(Ok(trained)) => completed(&cx, trained),
         Ok(Err(error)) => not_completed(cx.stop_reason(), error),
@@ -25,13 +27,16 @@ pub(crate) fn work(trainer: &dyn Trainer, mut cx: Context, job: &JobToTrain) -> 
     drop(cx);
     // When nobody is left to hear it, the yard has stopped, and the attempt is interrupted at the next open.
     let _ = wiring.inbox.send(Call::Ended(shared.run, end));
+    failpoint!(EndTold);
     if shared.stop.is_given_up() { Afterwards::End } else { Afterwards::Reuse }
 }
 
 fn completed(cx: &Context, trained: Trained) -> RunEnd {
+    failpoint!(Returned);
     let kept = trained.artifact.as_ref().map(|artifact| cx.make_durable(artifact)).transpose();
     match kept {
         Ok(artifact) => {
+            failpoint!(ArtifactSynced);
             let trained = Trained { artifact, ..trained };
             RunEnd::Completed { trained, model: ModelId::new(Uuid::now_v7()), last: cx.shared.reached() }
         }

@@ -1,24 +1,25 @@
 //! What a service is told.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use trainyard_core::Timestamp;
+use trainyard_core::Kind;
 use trainyard_cyborgdb::Settings;
 use trainyard_eliza::{Backend, Runtime};
 use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
 use trainyard_process::AtShutdown;
 use trainyard_prompt::{Endpoint, Optimizer};
-use trainyard_runtime::{Alarm, Clock, SystemClock, Trainer};
+use trainyard_runtime::{Clock, SystemClock, Trainer};
 
+use crate::clock::OtherClock;
 use crate::disk::Disk;
 use crate::eliza::{ElizaConfig, MakeLearner, Measure, Way};
 use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
+use crate::own::OwnTrainers;
 use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos};
 
 /// What a service is told; everything but the folder has a default.
@@ -41,6 +42,7 @@ pub struct ServiceConfig {
     memory_mib: u64,
     free_min: u64,
     clock: Option<OtherClock>,
+    own: OwnTrainers,
     mathfi: MathFiConfig,
     heygen: HeyGenConfig,
     eliza: ElizaConfig,
@@ -67,34 +69,6 @@ pub enum OpenAccess {
     Anywhere,
 }
 
-/// A clock of any sort.
-#[derive(Clone)]
-pub(crate) struct OtherClock(Arc<dyn Clock>);
-
-impl Clock for OtherClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn start_from(&self, last: Timestamp) {
-        self.0.start_from(last);
-    }
-
-    fn until(&self, deadline: Timestamp) -> Option<Duration> {
-        self.0.until(deadline)
-    }
-
-    fn set_alarm(&self, alarm: Alarm) {
-        self.0.set_alarm(alarm);
-    }
-}
-
-impl fmt::Debug for OtherClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OtherClock(..)")
-    }
-}
-
 impl ServiceConfig {
     /// A service that keeps everything in this folder; it is made when it is not there.
     #[must_use]
@@ -110,6 +84,7 @@ impl ServiceConfig {
             memory_mib: 4_096,
             free_min: 256 << 20,
             clock: None,
+            own: OwnTrainers::default(),
             mathfi: MathFiConfig::new(),
             heygen: HeyGenConfig::new(),
             eliza: ElizaConfig::new(),
@@ -169,6 +144,15 @@ impl ServiceConfig {
         self
     }
 
+    /// Trains jobs of a kind of your own beside those of the adapters; they are submitted through
+    /// [`Service::yard`](crate::Service::yard). The service gets so many slots more, which all jobs share. Of two
+    /// trainers for one kind the last counts; what an adapter's kind is trained with stays. Default: none.
+    #[must_use]
+    pub fn with_trainer(mut self, kind: Kind, slots: u64, trainer: impl Trainer) -> Self {
+        self.own.insert(kind, slots, Arc::new(trainer));
+        self
+    }
+
     /// Has at most so many indexes: each is in memory as a whole, and takes three open files. Beyond, none is made;
     /// those that there are stay. Default: 1,000.
     #[must_use]
@@ -221,6 +205,10 @@ impl ServiceConfig {
     }
 
     /// The URL that clients use when this is the address, without a slash at its end.
+    pub(crate) fn own_trainers(&self) -> &OwnTrainers {
+        &self.own
+    }
+
     pub(crate) fn url_at(&self, address: SocketAddr) -> String {
         self.public_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string)
     }

@@ -53,6 +53,7 @@
 //! | `eliza/logs/` | the last lines of each training, a file `<job>.log` |
 //! | `eliza/processes/` | which programs are at work |
 
+mod clock;
 mod config;
 mod cyborgdb;
 mod disk;
@@ -69,6 +70,7 @@ mod mathfi;
 mod memory;
 mod news;
 mod opened;
+mod own;
 mod records;
 mod room;
 mod service;

@@ -103,8 +103,9 @@ impl Service {
         let settings = config.cyborgdb();
         let class = settings.class();
 
-        let builder = Trainyard::builder(data)
-            .clock(clock)
+        let builder = config
+            .own_trainers()
+            .register(Trainyard::builder(data).clock(clock))
             .trainer(class.kind.clone(), IndexTrainer::new(Arc::clone(&shelf)));
         let builder = mathfi::trainers(builder, &books, config.mathfi_config());
         let builder = heygen::trainers(builder, &album, config.heygen_config());
@@ -344,6 +345,7 @@ fn capacity(builder: Builder, config: &ServiceConfig) -> Builder {
     let agents = slots(eliza.settings.class(Backend::Native)).saturating_mul(u64::from(eliza.running_max));
     let beside = u64::from(mathfi::BESIDE_MAX) + u64::from(heygen::BESIDE_MAX);
     let slots = slots(config.cyborgdb().class()) + contests + portraits + agents + beside;
+    let slots = slots.saturating_add(config.own_trainers().slots());
     let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let all = usize::try_from(slots).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
     builder

@@ -4,14 +4,16 @@ mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::{Client, DIMENSION, INDEX_KEY, Points, long_training, named, until};
-use trainyard_core::{Reason, Submission};
+use trainyard_core::{Class, Kind, QueueName, Reason, Subject, Submission, Trained};
 use trainyard_cyborgdb::{IndexId, Settings};
 use trainyard_http::secret::Secret;
+use trainyard_runtime::{Context, JobToTrain, TrainError};
 use trainyard_server::{JournalChoice, OpenError, Opened, Service, ServiceConfig};
 use uuid::Uuid;
 
@@ -34,6 +36,29 @@ fn recall(client: &Client, name: &str, points: &Points) -> f64 {
         client.nearest(name, &query[..], 10).iter().filter(|id| nearest.contains(id)).count()
     });
     found.sum::<usize>() as f64 / (10 * queries.len()) as f64
+}
+
+#[test]
+fn a_kind_of_ones_own_is_trained_beside_the_adapters() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = Kind::new("demo").unwrap();
+    let refuses = |_: &mut Context, _: &JobToTrain| -> Result<Trained, TrainError> {
+        Err(TrainError::failed("indexes are trained as ever"))
+    };
+    let config = config(folder.path())
+        .with_trainer(kind.clone(), 1, |_: &mut Context, _: &JobToTrain| Ok(Trained::default()))
+        .with_trainer(Settings::new().class().kind.clone(), 0, refuses);
+    let (service, _) = Service::open(config).unwrap();
+    let class = Arc::new(Class::new(kind, QueueName::new("demo").unwrap()));
+    let yard = service.yard();
+    let job = yard.job_id();
+    yard.submit(Submission::new(job, Subject::new("demo/1").unwrap(), class)).wait().unwrap();
+    assert!(yard.finished(job).wait().unwrap().is_completed());
+    let client = Client::new(service.url());
+    client.create("docs");
+    client.upsert("docs", &Points::clustered(10_000));
+    client.until_trained("docs");
+    service.shutdown(SECONDS);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told after each change.
     changed: Condvar,
+    /// How many changes there were; counted while the state is locked.
+    editions: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -101,7 +104,8 @@ impl BareYard {
             wakers: Vec::new(),
         };
         state.join();
-        let shared = Shared { state: Mutex::new(state), changed: Condvar::new() };
+        let shared =
+            Shared { state: Mutex::new(state), changed: Condvar::new(), editions: AtomicU64::new(0) };
         Self { shared: Arc::new(shared), is_without_rules: false }
     }
 
@@ -380,6 +384,11 @@ impl Handle for BareYard {
         self.look(look);
     }
 
+    /// Every change of anything counts.
+    fn edition(&self) -> Option<u64> {
+        Some(self.shared.editions.load(Ordering::SeqCst))
+    }
+
     fn progress(&self, job: JobId) -> Option<Progress> {
         self.shared.state.lock().progress.get(&job).cloned()
     }
@@ -430,6 +439,7 @@ impl Shared {
     /// Changes something, and tells whoever waits.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock();
+        self.editions.fetch_add(1, Ordering::SeqCst);
         let changed = change(&mut state);
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);

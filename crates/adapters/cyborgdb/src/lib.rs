@@ -50,6 +50,7 @@ pub use crate::host::{
 };
 pub use crate::map::N_LISTS;
 pub use crate::parameters::{ParametersError, TrainParameters};
+pub use crate::routes::OPENAPI;
 pub use crate::service::CyborgDb;
 pub use crate::settings::{Limits, Rule, Settings};
 pub use crate::training::{ResyncError, Resynced};

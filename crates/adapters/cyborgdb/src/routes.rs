@@ -4,9 +4,13 @@ use trainyard_http::{Found, HeaderValue, Method, Routes};
 
 use crate::fault::Fault;
 
+/// What this wire is, as an OpenAPI document: the answer to `GET /v1/openapi.json`, whoever asks.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
 /// Everything that is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    OpenApi,
     Health,
     ListIndexes,
     TrainingStatus,
@@ -28,6 +32,7 @@ pub(crate) enum Endpoint {
 }
 
 const TABLE: &[(Method, &str, Endpoint)] = &[
+    (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
     (Method::GET, "/v1/health", Endpoint::Health),
     (Method::GET, "/v1/indexes/list", Endpoint::ListIndexes),
     (Method::GET, "/v1/indexes/training-status", Endpoint::TrainingStatus),
@@ -88,6 +93,10 @@ fn redirect(routes: &Routes<Endpoint>, method: &Method, path: &str, query: Optio
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use trainyard_testkit::openapi::Contract;
+
     use super::*;
 
     fn check(method: Method, path: &str, query: Option<&str>, status: u16, header: Option<(&str, &str)>) {
@@ -119,5 +128,12 @@ mod tests {
         for (method, path, endpoint) in TABLE {
             assert_eq!(find(&routes(), method, path, None).ok(), Some(*endpoint));
         }
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let told: BTreeSet<_> =
+            TABLE.iter().map(|(method, path, _)| (method.to_string(), (*path).to_owned())).collect();
+        assert_eq!(Contract::of(OPENAPI).operations(), told);
     }
 }

@@ -1,9 +1,11 @@
 //! The edge: who may ask, what was sent, and who answers it.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use serde::Serialize;
+use trainyard_core::Glance;
 use trainyard_core::port::Handle;
 use trainyard_http::secret::Digest;
 use trainyard_http::{Answer, BodyError, Request, Response, Routes, Service, StatusCode, blocking};
@@ -11,8 +13,9 @@ use trainyard_http::{Answer, BodyError, Request, Response, Routes, Service, Stat
 use crate::fault::Fault;
 use crate::host::{Host, IndexId};
 use crate::map::{self, Doing};
-use crate::routes::{self, Endpoint};
+use crate::routes::{self, Endpoint, OPENAPI};
 use crate::settings::Settings;
+use crate::status::Shown;
 use crate::unfit::Unfit;
 use crate::wire::answers::Health;
 use crate::wire::bounded::to_json;
@@ -32,6 +35,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
     pub(crate) unfit: Unfit,
+    /// The training status of the newest state.
+    pub(crate) shown: Glance<Arc<Shown>>,
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
@@ -45,6 +50,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
                 host,
                 handle,
                 unfit: Unfit::default(),
+                shown: Glance::new(),
             }),
         }
     }
@@ -55,26 +61,24 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
         &self.edge.settings
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        let found = routes::find(&self.edge.routes, request.method(), request.path(), request.query());
-        let answered = match found {
-            Ok(endpoint) => self.dispatch(endpoint, request).await,
-            Err(fault) => Err(fault),
-        };
-        answered.unwrap_or_else(Fault::into_response)
+    async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
+        self.dispatch(endpoint, request).await.unwrap_or_else(Fault::into_response)
+    }
+
+    fn training_status(&self, request: &Request) -> Result<Response, Fault> {
+        self.edge.admit(request)?;
+        self.edge.training_status()
     }
 
     async fn dispatch(&self, endpoint: Endpoint, request: Request) -> Result<Response, Fault> {
         match endpoint {
+            Endpoint::OpenApi => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Endpoint::Health => Ok(Response::json(StatusCode::OK, &Health::OK)),
             Endpoint::ListIndexes => {
                 self.edge.admit(&request)?;
                 self.list_indexes().await
             }
-            Endpoint::TrainingStatus => {
-                self.edge.admit(&request)?;
-                self.edge.training_status()
-            }
+            Endpoint::TrainingStatus => self.training_status(&request),
             Endpoint::Users => {
                 self.edge.admit(&request)?;
                 Err(Fault::forbidden("Per-user API keys are not offered by this server"))
@@ -110,8 +114,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
         // A stranger's body is looked at, but not a large one.
         let limit =
             if admitted.is_ok() { limits.body_bytes } else { limits.body_bytes.min(STRANGER_BYTES_MAX) };
-        let bytes = match request.into_body().collect(limit).await {
-            Ok(bytes) => bytes,
+        let (bytes, share) = match request.into_body().collect_for(limit, BODY_TIMES).await {
+            Ok(collected) => collected,
             Err(error) => return Err(admitted.err().unwrap_or_else(|| unread(error))),
         };
         let edge = Arc::clone(&self.edge);
@@ -121,17 +125,28 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
             admitted?;
             let body = B::of(sent.as_ref()).map_err(Fault::Invalid)?;
             drop(sent);
-            work(&edge, body)
+            let done = work(&edge, body);
+            drop(share);
+            done
         };
         blocking(work).await
     }
 }
 
 const STRANGER_BYTES_MAX: usize = 1 << 20;
+/// How many times its size a body takes in memory while it is worked on: measured, up to seven.
+const BODY_TIMES: u32 = 8;
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for CyborgDb<H, S> {
+    /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        Box::pin(self.answer(request))
+        let found = routes::find(&self.edge.routes, request.method(), request.path(), request.query());
+        let answered = match found {
+            Ok(Endpoint::TrainingStatus) => self.training_status(&request),
+            Ok(endpoint) => return Box::pin(self.answer(endpoint, request)),
+            Err(fault) => Err(fault),
+        };
+        Box::pin(ready(answered.unwrap_or_else(Fault::into_response)))
     }
 
     fn fault(&self, status: StatusCode) -> Response {
@@ -269,6 +284,7 @@ fn unread(error: BodyError) -> Fault {
             Fault::Said(StatusCode::REQUEST_TIMEOUT, "Request body did not arrive in time".to_owned())
         }
         BodyError::Broken => Fault::bad("There was an error parsing the body"),
+        BodyError::NoRoom => Fault::Later("Too much is being sent at present, try again later".to_owned()),
         _ => Fault::bad("There was an error parsing the body"),
     }
 }

@@ -47,7 +47,8 @@ pub enum Rule {
 pub struct Limits {
     /// The longest body, in bytes. Default: 128 MiB, enough for some 190,000 vectors of 128 numbers in
     /// base64. The mount that the service hangs in has a limit of its own, which should be this; the lower
-    /// one counts. While it is worked on, a body may take about six times its size.
+    /// one counts. While it is worked on, a body may take seven times its size, and is counted as eight among
+    /// [all bodies of the server](trainyard_http::ServerConfig::with_bodies_bytes).
     pub body_bytes: usize,
     /// How many values besides the numbers of vectors a body may hold. Default: 2,000,000.
     pub body_values: usize,

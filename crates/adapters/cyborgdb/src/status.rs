@@ -1,11 +1,12 @@
 //! The training status: one consistent look at the yard.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trainyard_core::port::Handle;
 use trainyard_core::{Class, Job, Parameters, Phase, Subject, Timestamp, Yard};
-use trainyard_http::{Response, StatusCode};
+use trainyard_http::{Bytes, Response, StatusCode};
 
 use crate::fault::Fault;
 use crate::host::Host;
@@ -17,18 +18,32 @@ use crate::wire::answers::TrainingStatus;
 /// How long the worker counts as running after its last job.
 const IDLE_TAIL: Duration = Duration::from_secs(5);
 
-/// Of so many of the newest jobs the last end is looked for. With one job at a time, first come first served, the
-/// newest job is the last to end.
+/// Of so many of the newest jobs of its queue the last end is looked for. With one job at a time, first come first
+/// served, the newest job is the last to end.
 const ENDS_SEEN_MAX: usize = 256;
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     pub(crate) fn training_status(&self) -> Result<Response, Fault> {
         self.is_going()?;
-        let mut seen = Seen::default();
-        let now = self.handle.now();
-        self.handle.read(&mut |yard| seen = Seen::look(yard, self.settings.class()));
-        let status = seen.tell(now, self.settings.rule().shown());
-        Ok(Response::json(StatusCode::OK, &status))
+        let (class, threshold) = (self.settings.class(), self.settings.rule().shown());
+        let shown = self.shown.of(&*self.handle, |yard| Arc::new(Seen::look(yard, class).tell(threshold)));
+        Ok(Response::bytes(StatusCode::OK, "application/json", shown.at(self.handle.now())))
+    }
+}
+
+/// What is told of one state of the yard. It has two forms: for some seconds after the last job the worker still runs.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    running: Bytes,
+    idle: Bytes,
+    is_busy: bool,
+    last_end: Option<Timestamp>,
+}
+
+impl Shown {
+    fn at(&self, now: Timestamp) -> Bytes {
+        let is_running = self.is_busy || is_in_tail(now, self.last_end);
+        if is_running { self.running.clone() } else { self.idle.clone() }
     }
 }
 
@@ -52,31 +67,37 @@ impl Seen {
         let at = |place: Place| move |job: &&Job| map::place(&job.phase) == place;
         let mut current: Vec<&Job> = yard.occupying().filter(ours).filter(at(Place::Current)).collect();
         current.sort_by_key(|job| job.order);
+        // One that is over may have a trainer that has yet to stop.
+        let ends = yard.over(&class.queue).rev().take(ENDS_SEEN_MAX).chain(yard.occupying());
         let queued = yard.waiting(&class.queue).filter(ours).filter(at(Place::Queued));
         Self {
             current: current.into_iter().map(Listed::of).collect(),
             queued: queued.map(Listed::of).collect(),
-            last_end: yard.jobs().rev().take(ENDS_SEEN_MAX).filter(ours).filter_map(ended_at).max(),
+            last_end: ends.filter(ours).filter_map(ended_at).max(),
         }
     }
 
     /// The one that runs is first, then those that wait, oldest first; a name is listed once per job. Should the
     /// queue let more than one run, the oldest is the current one and the others come next.
-    fn tell(self, now: Timestamp, retrain_threshold: u64) -> TrainingStatus {
+    fn tell(self, retrain_threshold: u64) -> Shown {
         let is_busy = !self.current.is_empty() || !self.queued.is_empty();
         let mut names = Names::default();
         let mut listed = self.current.iter().chain(&self.queued).map(|listed| names.of(listed));
         let currently_training = if self.current.is_empty() { None } else { listed.next() };
         let queued_indexes: Vec<String> = listed.collect();
-        TrainingStatus {
+        let mut status = TrainingStatus {
             training_indexes: currently_training.iter().chain(&queued_indexes).cloned().collect(),
             currently_training,
             queued_indexes,
             retrain_threshold,
-            worker_running: is_busy || is_in_tail(now, self.last_end),
+            worker_running: true,
             worker_pid: 0,
             global_training: BTreeMap::new(),
-        }
+        };
+        let running = json(&status);
+        status.worker_running = false;
+        let idle = if is_busy { Bytes::new() } else { json(&status) };
+        Shown { running, idle, is_busy, last_end: self.last_end }
     }
 }
 
@@ -109,6 +130,10 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+fn json(status: &TrainingStatus) -> Bytes {
+    serde_json::to_vec(status).expect("lists of texts have a JSON form").into()
 }
 
 /// Whether the worker still counts as running, having nothing to do since `last_end`.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{Bench, MemoryHost, OTHER_KEY, Told, fixture, post, with_key, yard};
-use trainyard_core::{RunEnd, Switch};
+use trainyard_core::port::Handle;
+use trainyard_core::{Class, Kind, QueueName, RunEnd, Subject, Submission, Switch};
 use trainyard_cyborgdb::{IndexId, Rule, Settings, TrainParameters};
 use trainyard_http::{Answer, Service, block_on, timeout};
 
@@ -390,6 +391,26 @@ fn the_worker_stays_five_seconds() {
     assert!(is_running());
     bench.yard.pass(Duration::from_millis(1));
     assert!(!is_running());
+}
+
+#[test]
+fn jobs_of_others_do_not_hide_the_last_end() {
+    let bench = Bench::new(documented());
+    bench.create("i");
+    let train = Train::start(&bench, "i", "");
+    bench.complete(None);
+    train.ends("trained.json");
+    let other = Arc::new(Class::new(Kind::new("ivf").unwrap(), QueueName::new("other").unwrap()));
+    for number in 0..300 {
+        let subject = Subject::new(format!("other/{number}")).unwrap();
+        let submission = Submission::new(bench.yard.job_id(), subject, Arc::clone(&other));
+        block_on(bench.yard.submit(submission)).unwrap();
+    }
+    assert_eq!(bench.jobs(), 301);
+    bench.yard.pass(Duration::from_millis(4_999));
+    assert_eq!(bench.status()["worker_running"], true);
+    bench.yard.pass(Duration::from_millis(1));
+    assert_eq!(bench.status()["worker_running"], false);
 }
 
 #[test]

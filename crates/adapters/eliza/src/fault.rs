@@ -154,6 +154,7 @@ impl From<BodyError> for Fault {
                 "The request body did not arrive in time",
             ),
             BodyError::Broken => Self::bad("The request body broke off"),
+            BodyError::NoRoom => Self::later("Too much is being sent at present, try again later"),
             _ => Self::bad("The request body could not be read"),
         }
     }

@@ -71,6 +71,12 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`] when they cannot be listed.
     fn datasets(&self) -> Result<Vec<Dataset>, HostError>;
 
+    /// How many datasets there are, where that can be said without waiting for anything; `None` where
+    /// [they](Host::datasets) have to be listed. Default: `None`.
+    fn dataset_count(&self) -> Option<usize> {
+        None
+    }
+
     /// A dataset; `None` when there is none of this id.
     ///
     /// # Errors

@@ -24,16 +24,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         self.work(|edge| {
             edge.is_going()?;
             let datasets = edge.host.datasets().map_err(|error| map::broken(&error))?;
-            let mut status = Status {
-                dataset_count: datasets.len(),
-                model_count: edge.models().len(),
-                runtime_available: edge.host.runtime() == Runtime::Attached,
-                ..Status::default()
-            };
-            edge.handle.read(&mut |yard| count(yard, &mut status));
-            Ok(ok(&status))
+            edge.status(datasets.len())
         })
         .await
+    }
+
+    /// The same, when nothing of it blocks.
+    pub(crate) fn status_at_once(&self) -> Option<Result<Response, Fault>> {
+        Some(self.edge.status(self.edge.host.dataset_count()?))
     }
 
     pub(crate) async fn list_backends(&self) -> Result<Response, Fault> {
@@ -90,6 +88,22 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
             }
         }
         self.work(move |edge| Ok(ok(&One::Job(edge.job(id)?)))).await
+    }
+}
+
+impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
+    fn status(&self, dataset_count: usize) -> Result<Response, Fault> {
+        self.is_going()?;
+        let runtime_available = self.host.runtime() == Runtime::Attached;
+        let counted = self.counted.of(&*self.handle, |yard| self.count(yard));
+        Ok(ok(&Status { dataset_count, runtime_available, ..counted }))
+    }
+
+    /// The jobs and models in the books, which it all looks at.
+    fn count(&self, yard: &Yard) -> Status {
+        let mut status = Status { model_count: self.models_in(yard).count(), ..Status::default() };
+        count_jobs(yard, &mut status);
+        status
     }
 }
 
@@ -336,7 +350,7 @@ fn shortened(mut line: String) -> String {
     line
 }
 
-fn count(yard: &Yard, status: &mut Status) {
+fn count_jobs(yard: &Yard, status: &mut Status) {
     for job in yard.jobs().filter(|job| map::is_ours(&job.subject)) {
         match map::job_word(&job.phase) {
             JobWord::Queued => status.queued_jobs += 1,

@@ -52,5 +52,6 @@ pub use crate::host::{
 };
 pub use crate::ollama::{OllamaUrl, OllamaUrlError};
 pub use crate::parameters::{ParametersError, Source, TrainParameters};
+pub use crate::routes::OPENAPI;
 pub use crate::service::{Absent, Eliza};
 pub use crate::settings::{Limits, Origins, Settings};

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use trainyard_core::port::Handle;
-use trainyard_core::{Model, ModelId, Registry, Subject, Switch};
+use trainyard_core::{Model, ModelId, Registry, Subject, Switch, Yard};
 use trainyard_http::{Request, Response, StatusCode};
 
 use crate::events::{Event, EventKind};
@@ -116,17 +116,23 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     pub(crate) fn models(&self) -> Vec<ModelSight> {
         let mut models = Vec::new();
         self.handle.read(&mut |yard| {
-            for registry in yard.registries().filter(|registry| self.is_ours(registry)) {
-                let active = yard.active_model(registry).map(|model| model.id);
-                let ours = yard.models(registry).filter(|model| map::is_ours(&model.subject));
-                models.extend(ours.map(|model| ModelSight {
-                    model: Arc::clone(model),
-                    is_active: active == Some(model.id),
-                }));
-            }
+            models = self.models_in(yard).collect();
         });
         models.sort_by_key(|sight| Reverse((sight.model.at, sight.model.id)));
         models
+    }
+
+    /// The models of ours that are in the books, by registry.
+    pub(crate) fn models_in<'a>(&'a self, yard: &'a Yard) -> impl Iterator<Item = ModelSight> + 'a {
+        let registries = yard.registries().filter(|registry| self.is_ours(registry));
+        registries.flat_map(|registry| {
+            let active = yard.active_model(registry).map(|model| model.id);
+            let ours = yard.models(registry).filter(|model| map::is_ours(&model.subject));
+            ours.map(move |model| ModelSight {
+                model: Arc::clone(model),
+                is_active: active == Some(model.id),
+            })
+        })
     }
 
     fn sight_of(&self, id: ModelId) -> Result<ModelSight, Fault> {

@@ -4,9 +4,13 @@ use trainyard_http::{Found, Method, Routes};
 
 use crate::fault::Fault;
 
+/// What this wire is, as an OpenAPI document: the answer to `GET /api/training/openapi.json`, whoever asks.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
 /// Everything that is answered under the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    OpenApi,
     Status,
     Trajectories,
     Ingest,
@@ -32,8 +36,12 @@ pub(crate) enum Endpoint {
     AutoRun,
 }
 
+/// How things stand, in numbers.
+pub(crate) const STATUS: &str = "/api/training/status";
+
 const TABLE: &[(Method, &str, Endpoint)] = &[
-    (Method::GET, "/api/training/status", Endpoint::Status),
+    (Method::GET, "/api/training/openapi.json", Endpoint::OpenApi),
+    (Method::GET, STATUS, Endpoint::Status),
     (Method::GET, "/api/training/trajectories", Endpoint::Trajectories),
     // Ours: trajectories come in here when the agent is another process.
     (Method::POST, "/api/training/trajectories", Endpoint::Ingest),
@@ -83,6 +91,10 @@ pub(crate) fn find(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use trainyard_testkit::openapi::Contract;
+
     use super::*;
 
     #[test]
@@ -110,5 +122,14 @@ mod tests {
         ] {
             assert_eq!(find(&routes(), &method, path), Err(Fault::not_routed()), "{method} {path}");
         }
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let mut told: BTreeSet<_> =
+            TABLE.iter().map(|(method, path, _)| (method.to_string(), (*path).to_owned())).collect();
+        // At a mount of its own.
+        told.insert(("GET".to_owned(), "/ws".to_owned()));
+        assert_eq!(Contract::of(OPENAPI).operations(), told);
     }
 }

@@ -1,13 +1,16 @@
 //! The edge: who may ask, what was sent, and who answers it.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use trainyard_core::ModelId;
 use trainyard_core::port::Handle;
-use trainyard_http::{Answer, Mount, Request, Response, Routes, Seats, Service, StatusCode, blocking};
+use trainyard_core::{Glance, ModelId};
+use trainyard_http::{
+    Answer, Method, Mount, Request, Response, Routes, Seats, Service, StatusCode, blocking,
+};
 
 use crate::door::{self, Caller};
 use crate::events::Events;
@@ -16,9 +19,10 @@ use crate::host::Host;
 use crate::map;
 use crate::marks::Marks;
 use crate::once::Errands;
-use crate::routes::{self, Endpoint};
+use crate::routes::{self, Endpoint, OPENAPI, STATUS};
 use crate::settings::{Limits, Settings};
 use crate::stream::{Stream, StreamSeats};
+use crate::wire::answers::Status;
 use crate::wire::requests;
 
 /// elizaOS's training service over a yard and a [`Host`].
@@ -42,6 +46,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) ingesting: Seats,
     /// Whose dataset is built: in the same way.
     pub(crate) building: Seats,
+    /// What there is of jobs and models in the newest state.
+    pub(crate) counted: Glance<Status>,
     turns: Mutex<()>,
     builds: Mutex<()>,
     pub(crate) host: Arc<S>,
@@ -72,6 +78,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 ingests: Seats::new(settings.limits().ingests),
                 ingesting: Seats::new(1),
                 building: Seats::new(1),
+                counted: Glance::new(),
                 turns: Mutex::default(),
                 builds: Mutex::default(),
                 settings,
@@ -111,7 +118,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         &self.edge.events
     }
 
-    /// The order is the original's: whose page it is, then the token, then the path. So a 401 comes before a 404.
+    /// The order is the original's: whose page it is, then the token, then the path. So a 401 comes before a 404. What
+    /// this wire is may be known without a token.
     async fn answer(&self, request: Request) -> Response {
         let caller = match Caller::of(&request, &self.edge.settings) {
             Ok(caller) => caller,
@@ -124,10 +132,31 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         caller.stamp(response)
     }
 
+    /// The status, when that is asked for and nothing of it blocks.
+    fn status_now(&self, request: &Request) -> Option<Response> {
+        if request.method() != Method::GET || request.path() != STATUS {
+            return None;
+        }
+        let caller = match Caller::of(request, &self.edge.settings) {
+            Ok(caller) => caller,
+            Err(fault) => return Some(fault.into_response()),
+        };
+        let answered = match door::admit(request, &self.edge.settings) {
+            Ok(()) => self.status_at_once()?,
+            Err(fault) => Err(fault),
+        };
+        Some(caller.stamp(answered.unwrap_or_else(Fault::into_response)))
+    }
+
     async fn let_in(&self, request: Request) -> Result<Response, Fault> {
-        door::admit(&request, &self.edge.settings)?;
-        let (endpoint, id) = routes::find(&self.edge.routes, request.method(), request.path())?;
+        let found = routes::find(&self.edge.routes, request.method(), request.path());
+        let is_public = matches!(found, Ok((Endpoint::OpenApi, _)));
+        if !is_public {
+            door::admit(&request, &self.edge.settings)?;
+        }
+        let (endpoint, id) = found?;
         match endpoint {
+            Endpoint::OpenApi => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Endpoint::Status => self.status().await,
             Endpoint::Trajectories => self.list_trajectories(request.query()).await,
             Endpoint::Ingest => self.take_in(request).await,
@@ -172,8 +201,12 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for Eliza<H, S> {
+    /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        Box::pin(self.answer(request))
+        match self.status_now(&request) {
+            Some(response) => Box::pin(ready(response)),
+            None => Box::pin(self.answer(request)),
+        }
     }
 
     fn fault(&self, status: StatusCode) -> Response {

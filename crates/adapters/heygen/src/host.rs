@@ -43,6 +43,13 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`] when that cannot be found out.
     fn group(&self, id: GroupId) -> Result<Option<Group>, HostError>;
 
+    /// Whether there is such a group, where that can be said without waiting for anything; `None` where
+    /// [`group`](Host::group) has to be asked. Default: `None`.
+    fn has_group(&self, id: GroupId) -> Option<bool> {
+        let _ = id;
+        None
+    }
+
     /// The looks of a group, oldest first; `None` when there is no such group.
     ///
     /// # Errors

@@ -44,5 +44,6 @@ pub use crate::host::{
 };
 pub use crate::map::CUT_SHORT;
 pub use crate::parameters::{ParametersError, TrainParameters};
+pub use crate::routes::OPENAPI;
 pub use crate::service::HeyGen;
 pub use crate::settings::{Limits, Settings};

@@ -4,9 +4,14 @@ use trainyard_http::{Found, Method, Routes};
 
 use crate::fault::Fault;
 
+/// What this wire is, as an OpenAPI document: the answer to `GET /v2/openapi.json`, whoever asks.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
 /// Everything that is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// For anybody: it is public documentation.
+    OpenApi,
     /// At a signed link, which is all the authority there is.
     Picture,
     /// For anybody: there is nothing to see.
@@ -38,6 +43,7 @@ const fn asked(asked: Asked) -> Endpoint {
 
 /// Our own paths stand under a word that no vendor path begins with.
 const TABLE: &[(Method, &str, Endpoint)] = &[
+    (Method::GET, "/v2/openapi.json", Endpoint::OpenApi),
     (Method::POST, "/v1/asset", asked(Asked::Upload)),
     (Method::POST, "/v2/photo_avatar/avatar_group/create", asked(Asked::CreateGroup)),
     (Method::POST, "/v2/photo_avatar/avatar_group/add", asked(Asked::AddLooks)),
@@ -82,6 +88,10 @@ pub(crate) fn find(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use trainyard_testkit::openapi::Contract;
+
     use super::*;
 
     #[test]
@@ -106,5 +116,12 @@ mod tests {
         check(Method::GET, "/v2/photo_avatar/train", Fault::WrongMethod(vec![Method::POST]));
         check(Method::PUT, "/v2/photo_avatar/k", Fault::WrongMethod(vec![Method::GET, Method::DELETE]));
         check(Method::GET, "/v1/asset", Fault::WrongMethod(vec![Method::POST]));
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let told: BTreeSet<_> =
+            TABLE.iter().map(|(method, path, _)| (method.to_string(), (*path).to_owned())).collect();
+        assert_eq!(Contract::of(OPENAPI).operations(), told);
     }
 }

@@ -1,6 +1,7 @@
 //! The edge: who may ask, what was sent, and who answers it.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use trainyard_core::port::Handle;
@@ -11,7 +12,7 @@ use trainyard_http::{
 
 use crate::fault::{Envelope, Fault};
 use crate::host::{GroupId, Host};
-use crate::routes::{self, Asked, Endpoint};
+use crate::routes::{self, Asked, Endpoint, OPENAPI};
 use crate::settings::{Limits, Settings, bare};
 use crate::wire::requests::Body;
 use crate::{links, map};
@@ -92,9 +93,10 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
         &self.edge.settings
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, found: Result<(Endpoint, String), Fault>, request: Request) -> Response {
         let envelope = if request.path().starts_with("/v1/") { Envelope::V1 } else { Envelope::V2 };
-        let answered = match routes::find(&self.edge.routes, request.method(), request.path()) {
+        let answered = match found {
+            Ok((Endpoint::OpenApi, _)) => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Ok((Endpoint::Picture, id)) => self.picture(&id, &request).await,
             Ok((Endpoint::Placeholder, _)) => Ok(links::placeholder()),
             Ok((Endpoint::WithKey(asked), id)) => match self.edge.admit(&request) {
@@ -142,8 +144,19 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for HeyGen<H, S> {
+    /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        Box::pin(self.answer(request))
+        let found = routes::find(&self.edge.routes, request.method(), request.path());
+        if let Ok((Endpoint::WithKey(Asked::TrainStatus), id)) = &found {
+            let answered = match self.edge.admit(&request) {
+                Ok(()) => self.train_status_at_once(id),
+                Err(fault) => Some(Err(fault)),
+            };
+            if let Some(answered) = answered {
+                return Box::pin(ready(answered.unwrap_or_else(|fault| fault.into_response(Envelope::V2))));
+            }
+        }
+        Box::pin(self.answer(found, request))
     }
 
     /// In the shape of everything but uploads.

@@ -34,16 +34,31 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
         self.work(move |edge| {
             edge.is_going()?;
             edge.knows(group)?;
-            let subject = group.subject();
-            let mut status = TrainStatus::EMPTY;
-            edge.handle.read(&mut |yard| status = standing(yard, group, &subject));
-            Ok(done(&status))
+            edge.status_of(group)
         })
         .await
+    }
+
+    /// The same, when nothing of it blocks.
+    pub(crate) fn train_status_at_once(&self, id: &str) -> Option<Result<Response, Fault>> {
+        let Ok(group) = group_id(id) else { return Some(Err(map::no_group())) };
+        let status = match self.edge.host.has_group(group)? {
+            true => self.edge.status_of(group),
+            false => self.edge.is_going().and(Err(map::no_group())),
+        };
+        Some(status)
     }
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
+    fn status_of(&self, group: GroupId) -> Result<Response, Fault> {
+        self.is_going()?;
+        let subject = group.subject();
+        let mut status = TrainStatus::EMPTY;
+        self.handle.read(&mut |yard| status = standing(yard, group, &subject));
+        Ok(done(&status))
+    }
+
     /// A training of the looks that are there, and completed, at this moment.
     fn prepare(&self, group: GroupId) -> Result<Submission, Fault> {
         let looks = self.host.looks(group).map_err(|error| map::broken(&error))?;

@@ -98,6 +98,7 @@ impl From<BodyError> for Fault {
                 Self::Said(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time".to_owned())
             }
             BodyError::Broken => Self::bad("The request body broke off"),
+            BodyError::NoRoom => Self::Later("Too much is being sent at present, try again later"),
             _ => Self::bad("The request body could not be read"),
         }
     }

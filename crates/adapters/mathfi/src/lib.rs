@@ -38,6 +38,7 @@ mod seen;
 mod service;
 mod settings;
 mod signing;
+mod told;
 mod training;
 mod uploads;
 mod wire;
@@ -49,5 +50,6 @@ pub use crate::host::{
 pub use crate::line_up::{BadLineUp, LineUp};
 pub use crate::map::{PERFORMANCE, TEST_PERFORMANCE, TRAINING_PERFORMANCE};
 pub use crate::parameters::{ParametersError, TrainParameters};
+pub use crate::routes::OPENAPI;
 pub use crate::service::MathFi;
 pub use crate::settings::{Attempts, Limits, Settings, ShortKey};

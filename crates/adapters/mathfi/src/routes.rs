@@ -4,9 +4,14 @@ use trainyard_http::{Found, Method, Routes};
 
 use crate::fault::Fault;
 
+/// What this wire is, as an OpenAPI document: the answer to `GET /api/v1/openapi.json`, whoever asks.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
 /// Everything that is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// For anybody: it is public documentation.
+    OpenApi,
     LogIn,
     /// At a signed URL, which is all the authority there is.
     SignedUpload,
@@ -36,6 +41,7 @@ const fn asked(asked: Asked) -> Endpoint {
 }
 
 const TABLE: &[(Method, &str, Endpoint)] = &[
+    (Method::GET, "/api/v1/openapi.json", Endpoint::OpenApi),
     (Method::POST, "/api/login", Endpoint::LogIn),
     (Method::GET, "/api/v1/datasets", asked(Asked::ListDatasets)),
     (Method::POST, "/api/v1/datasets", asked(Asked::CreateDataset)),
@@ -76,6 +82,10 @@ pub(crate) fn find(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use trainyard_testkit::openapi::Contract;
+
     use super::*;
 
     #[test]
@@ -100,5 +110,12 @@ mod tests {
         check(Method::PUT, "/api/v1/datasets", Fault::WrongMethod(vec![Method::GET, Method::POST]));
         check(Method::GET, "/api/login", Fault::WrongMethod(vec![Method::POST]));
         check(Method::GET, "/api/v1/training/", nothing());
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let told: BTreeSet<_> =
+            TABLE.iter().map(|(method, path, _)| (method.to_string(), (*path).to_owned())).collect();
+        assert_eq!(Contract::of(OPENAPI).operations(), told);
     }
 }

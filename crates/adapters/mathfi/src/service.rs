@@ -1,6 +1,7 @@
 //! The edge: who may ask, what was sent, and who answers it.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::{Arc, OnceLock};
 
 use trainyard_core::Timestamp;
@@ -15,10 +16,11 @@ use crate::attempts::Gate;
 use crate::fault::Fault;
 use crate::host::{Dataset, DatasetId, Host, UserId};
 use crate::map;
-use crate::routes::{self, Asked, Endpoint};
+use crate::routes::{self, Asked, Endpoint, OPENAPI};
 use crate::seats::UploadSeats;
 use crate::settings::{Settings, bare};
 use crate::signing::{Claims, Purpose, Signer};
+use crate::told::Told;
 use crate::uploads::DATASET;
 use crate::wire::query::parameter;
 use crate::wire::requests::Body;
@@ -42,6 +44,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) finishing: Seats,
     routes: Routes<Endpoint>,
     listens_at: OnceLock<String>,
+    /// The progress of contests that are over.
+    pub(crate) told: Told,
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
 }
@@ -71,6 +75,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
                 finishing: Seats::new(limits.finishing),
                 routes: routes::routes(),
                 listens_at: OnceLock::new(),
+                told: Told::default(),
                 settings,
                 host,
                 handle,
@@ -106,16 +111,13 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
         &self.edge.settings
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        let answered = match routes::find(&self.edge.routes, request.method(), request.path()) {
-            Ok((endpoint, key)) => self.dispatch(endpoint, key, request).await,
-            Err(fault) => Err(fault),
-        };
-        answered.unwrap_or_else(Fault::into_response)
+    async fn answer(&self, endpoint: Endpoint, key: String, request: Request) -> Response {
+        self.dispatch(endpoint, key, request).await.unwrap_or_else(Fault::into_response)
     }
 
     async fn dispatch(&self, endpoint: Endpoint, key: String, request: Request) -> Result<Response, Fault> {
         match endpoint {
+            Endpoint::OpenApi => Ok(Response::bytes(StatusCode::OK, "application/json", OPENAPI)),
             Endpoint::LogIn => self.log_in(request).await,
             Endpoint::SignedUpload => self.signed_upload(&key, request).await,
             Endpoint::SignedResult => self.signed_result(&key, &request).await,
@@ -169,8 +171,17 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
 }
 
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for MathFi<H, S> {
+    /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        Box::pin(self.answer(request))
+        let answered = match routes::find(&self.edge.routes, request.method(), request.path()) {
+            Ok((Endpoint::ForUser(Asked::TrainingProgress), key)) => {
+                let user = self.edge.user(&request);
+                user.and_then(|user| self.training_progress(user, uuid(&key)?))
+            }
+            Ok((endpoint, key)) => return Box::pin(self.answer(endpoint, key, request)),
+            Err(fault) => Err(fault),
+        };
+        Box::pin(ready(answered.unwrap_or_else(Fault::into_response)))
     }
 
     fn fault(&self, status: StatusCode) -> Response {

@@ -15,6 +15,7 @@ use crate::map;
 use crate::parameters::TrainParameters;
 use crate::seen::Seen;
 use crate::service::{Edge, MathFi};
+use crate::told::Progress;
 use crate::wire::answers::{TrainingStarted, TrainingStatus};
 use crate::wire::requests::NewTraining;
 
@@ -49,8 +50,11 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> MathFi<H, S> {
     }
 
     pub(crate) fn training_progress(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
-        let seen = self.edge.seen(user, JobId::new(key))?;
-        Ok(Response::json(StatusCode::OK, &seen.progress()))
+        let edge = &*self.edge;
+        edge.is_going()?;
+        let Progress { dataset, json } = edge.progress(JobId::new(key))?;
+        edge.owned(user, dataset, TRAINING_JOB)?;
+        Ok(Response::bytes(StatusCode::OK, "application/json", json))
     }
 
     pub(crate) async fn cancel_training(&self, user: UserId, key: Uuid) -> Result<Response, Fault> {
@@ -77,6 +81,30 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         let mut seen = None;
         self.handle.read(&mut |yard| seen = Seen::look(yard, job, &self.settings.class().kind));
         seen.ok_or_else(|| map::not_found(TRAINING_JOB))
+    }
+
+    /// The progress of a contest, all of it at one moment. Of one that is over it is put into words once.
+    fn progress(&self, job: JobId) -> Result<Progress, Fault> {
+        let kind = &self.settings.class().kind;
+        let (mut known, mut fresh) = (None, None);
+        self.handle.read(&mut |yard| {
+            let there = yard.job(job).filter(|job| job.class.kind == *kind);
+            let is_over = there.is_some_and(|job| job.is_finished() && job.draining().is_none());
+            known = is_over.then(|| self.told.find(job)).flatten();
+            if known.is_none() {
+                fresh = Seen::look(yard, job, kind).map(|seen| (seen, is_over));
+            }
+        });
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let (seen, is_over) = fresh.ok_or_else(|| map::not_found(TRAINING_JOB))?;
+        let dataset = seen.dataset;
+        let progress = Progress { dataset, json: seen.progress().to_json() };
+        if is_over {
+            self.told.keep(job, progress.clone());
+        }
+        Ok(progress)
     }
 
     fn prepare_training(

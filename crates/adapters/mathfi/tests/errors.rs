@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use support::{Bench, KEY, MEMORY_MIB, READY, form, login, settings, with_token};
-use trainyard_core::{Command, JobId, Kind, QueueName, QueueSettings, Submission};
+use trainyard_core::{Command, JobId, Kind, QueueName, QueueSettings, Retention, RunEnd, Submission};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request};
 use trainyard_mathfi::{DatasetState, Limits, Settings, Shape};
@@ -178,6 +178,24 @@ fn what_is_anothers_is_not_there() {
     assert_eq!(list.json()["total"], 0);
     let same = json!({ "datasetName": "not bob's" }).to_string();
     assert_eq!(bench.send(with_token(Method::POST, "/api/v1/datasets", &bob, &same)).status, 201);
+}
+
+#[test]
+fn the_progress_of_a_contest_that_is_over_stays_its_owners_and_goes_with_it() {
+    let bench = Bench::new();
+    let (_, job) = bench.model();
+    let path = format!("/api/v1/training/{job}/progress");
+    let draining = bench.progress(job);
+    while bench.yard.run().is_some() {
+        bench.yard.end(RunEnd::Stopped);
+    }
+    assert_eq!((bench.progress(job), bench.progress(job)), (draining.clone(), draining));
+    let bob = bench.log_in("bob");
+    bench.send(with_token(Method::GET, &path, &bob, "")).says(404, "Training job not found");
+    let queue = bench.service.settings().class().queue.clone();
+    let retention = Retention { finished_max: Some(0), models_max: None };
+    bench.yard.command(&Command::SetRetention { queue, retention }).unwrap();
+    bench.get(&path).says(404, "Training job not found");
 }
 
 #[test]

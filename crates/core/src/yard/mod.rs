@@ -187,6 +187,12 @@ impl Yard {
         self.busy.values().map(|order| &*self.jobs[order])
     }
 
+    /// The jobs of a queue that are over for good and still in the books, in the order of submission.
+    pub fn over(&self, queue: &QueueName) -> impl DoubleEndedIterator<Item = &Job> {
+        let over = self.finished.get(queue).into_iter().flatten();
+        over.map(|order| &*self.jobs[order])
+    }
+
     /// A queue, once anything was put in it or said about it.
     #[must_use]
     pub fn queue(&self, queue: &QueueName) -> Option<&Queue> {

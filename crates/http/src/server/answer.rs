@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::upgrade::OnUpgrade;
@@ -46,12 +46,27 @@ pub(super) async fn answer(link: Arc<Link>, request: http::Request<Incoming>) ->
         Response::bytes(StatusCode::NOT_FOUND, "application/json", NOT_FOUND)
     };
 
+    if let Payload::Ready(bytes) = &mut response.payload {
+        match site.answers.keep(std::mem::take(bytes)) {
+            Some(kept) => *bytes = kept,
+            None => {
+                response = mount.map_or_else(Response::internal_server_error, |mount| no_room(mount, &id))
+            }
+        }
+    }
     if let Some(promise) = response.promise.take() {
         link.keep(promise);
     } else if link.is_closing() {
         response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     into_http(response, id, |payload| Outgoing { payload, link: Arc::clone(&link) })
+}
+
+/// For an answer that there is no memory for.
+fn no_room(mount: &Mount, id: &RequestId) -> Response {
+    tracing::warn!(request_id = %id, "an answer found no room among those that clients have yet to take");
+    fault(&**mount.service(), StatusCode::SERVICE_UNAVAILABLE)
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 const NOT_FOUND: &str = r#"{"error":"not found"}"#;

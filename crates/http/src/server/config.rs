@@ -29,6 +29,8 @@ pub struct ServerConfig {
     pub(super) body_timeout: Duration,
     pub(super) body_stall_timeout: Duration,
     pub(super) body_rate: u32,
+    pub(super) bodies_bytes_max: usize,
+    pub(super) answers_bytes_max: usize,
     pub(super) connections_max: usize,
     pub(super) io_threads: usize,
     pub(super) blocking_threads: usize,
@@ -49,6 +51,8 @@ impl ServerConfig {
             body_timeout: Duration::from_secs(300),
             body_stall_timeout: Duration::from_secs(10),
             body_rate: 1024,
+            bodies_bytes_max: 1024 * 1024 * 1024,
+            answers_bytes_max: 256 * 1024 * 1024,
             connections_max: 4096,
             io_threads: 1,
             blocking_threads: 8,
@@ -126,6 +130,25 @@ impl ServerConfig {
         self
     }
 
+    /// Memory for the bodies of all requests together, in bytes: what [`Body::collect`](crate::Body::collect) holds, and
+    /// what is made of it where a service [says so](crate::Body::collect_for). The first 64 KiB of each body are not
+    /// counted. A body that finds no room is not read on, and after the [time without a byte](Self::with_body_stall_timeout)
+    /// it is refused, a `503`; of those that are half read one waits, and the others are refused at once. One that needs more than this has all of it to itself. Default: 1 GiB; from 1 MiB to 1 TiB.
+    #[must_use]
+    pub fn with_bodies_bytes(mut self, bytes: usize) -> ServerConfig {
+        self.bodies_bytes_max = bytes.clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX);
+        self
+    }
+
+    /// Memory for the answers that are ready and not yet taken by their clients, of all requests together, in bytes.
+    /// Answers of up to 64 KiB, and those that come piece by piece, are not counted. One that finds no room becomes a
+    /// `503` with `retry-after`. One of more than this has all of it to itself. Default: 256 MiB; from 1 MiB to 1 TiB.
+    #[must_use]
+    pub fn with_answers_bytes(mut self, bytes: usize) -> ServerConfig {
+        self.answers_bytes_max = bytes.clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX);
+        self
+    }
+
     /// Connections at a time. More wait, not yet accepted, until one closes. Default: 4096; from 1 to a
     /// million.
     #[must_use]
@@ -156,6 +179,9 @@ impl ServerConfig {
         self.listen
     }
 }
+
+const ROOM_BYTES_MIN: usize = 1024 * 1024;
+const ROOM_BYTES_MAX: usize = 1024 * 1024 * 1024 * 1024;
 
 /// Keeps sums with the present moment from overflowing.
 pub(crate) fn bounded(time: Duration) -> Duration {

@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::mounts::Mounts;
 use crate::request_id::RequestIds;
+use crate::room::Room;
 use crate::server::config::ServerConfig;
 
 /// What all connections of one server share.
@@ -13,6 +14,10 @@ pub(super) struct Site {
     pub(super) config: ServerConfig,
     pub(super) mounts: Mounts,
     pub(super) ids: RequestIds,
+    /// For bodies that are collected.
+    pub(super) bodies: Room,
+    /// For answers that are whole.
+    pub(super) answers: Room,
     seats: Arc<Semaphore>,
     opened: Instant,
 }
@@ -20,7 +25,9 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(config: ServerConfig, mounts: Mounts) -> Site {
         let seats = Arc::new(Semaphore::new(config.connections_max));
-        Site { config, mounts, ids: RequestIds::new(), seats, opened: Instant::now() }
+        let bodies = Room::new(config.bodies_bytes_max, config.body_stall_timeout);
+        let answers = Room::new(config.answers_bytes_max, Duration::ZERO);
+        Site { config, mounts, ids: RequestIds::new(), bodies, answers, seats, opened: Instant::now() }
     }
 
     /// Waits until one more connection may be open.

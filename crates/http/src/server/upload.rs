@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::body::{BodyError, next_data};
+use crate::room::Share;
 use crate::server::config::ServerConfig;
 use crate::server::link::Link;
 
@@ -46,6 +47,11 @@ impl Upload {
     /// Bytes that `content-length` says are still to come; zero if it says nothing.
     pub(crate) fn announced_bytes(&self) -> u64 {
         self.incoming.as_ref().map_or(0, |incoming| incoming.size_hint().lower())
+    }
+
+    /// Of the memory for bodies, as yet nothing.
+    pub(crate) fn share(&self) -> Share {
+        self.link.site.bodies.share()
     }
 
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {

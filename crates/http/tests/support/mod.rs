@@ -1,10 +1,13 @@
-//! A client over plain sockets, and a gate that holds handlers back.
+//! A client over plain sockets, a gate that holds handlers back, and other processes.
 #![allow(dead_code, reason = "each test crate uses its own part")]
+
+#[cfg(unix)]
+pub(crate) mod apart;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -54,6 +57,12 @@ impl Client {
     /// Sends as long as the server takes it.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.get_mut().write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Sends nothing more, and still listens.
+    pub(crate) fn end(&mut self) -> &mut Client {
+        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
+        self
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {

@@ -7,7 +7,7 @@ use trainyard_journal::codec::DecodeError;
 /// What SQLite said when `journal` was to be `operation`ed.
 pub(crate) fn failure(operation: &str, journal: &str, error: rusqlite::Error) -> JournalError {
     let code = error.sqlite_error_code();
-    let failure = if code == Some(ErrorCode::DiskFull) {
+    let failure = if code == Some(ErrorCode::DiskFull) || is_without_room(&error) {
         JournalError::full(journal)
     } else if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
         || is_odd_value(&error)
@@ -28,6 +28,11 @@ pub(crate) fn undecodable(place: &str, error: DecodeError) -> JournalError {
         None => JournalError::corrupt(place),
     }
     .with_source(error)
+}
+
+/// The index of the write-ahead log could not grow. SQLite does not say why; nearly always there is no room.
+fn is_without_room(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// A column that holds something else than what is written there.

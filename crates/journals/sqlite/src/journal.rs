@@ -9,10 +9,11 @@ use crossbeam_channel::Receiver;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use trainyard_core::{Fact, Timestamp};
-use trainyard_journal::{Journal, JournalError, Position, Reading, Turn, WriterId, codec, render};
+use trainyard_journal::{Journal, JournalError, Position, Reading, Turn, WriterId, codec, failpoint, render};
 
 use crate::error::{failure, undecodable};
 use crate::lock::{Last, Lock, beside};
+use crate::log::check_log;
 use crate::opened::{Opened, Recovered};
 use crate::options::SqliteOptions;
 use crate::read::{Seal, read};
@@ -43,14 +44,21 @@ impl SqliteJournal {
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<(Self, Opened), JournalError> {
         let (path, name) = resolve(path.as_ref());
         let (mut lock, last) = Lock::take(&path, &name)?;
+        failpoint!(JournalLocked);
         let left = fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
         let failed = |error| failure("open", &name, error);
 
         schema::check_length(&path, &name, left)?;
+        check_log(&path, &name)?;
         let connection = connect(&path, &name, options)?;
+        failpoint!(JournalConnected);
         let was_closed = matches!(last, Last::Closed(_));
         let recovered =
             if left > 0 && !was_closed { Some(recover(&connection, left).map_err(failed)?) } else { None };
+        failpoint!(JournalRecovered);
+        if !was_closed {
+            schema::check_records(&connection, &name)?;
+        }
         let (head, snapshot) = schema::ends(&connection).map_err(failed)?;
         last.check(&name, head)?;
         let newest = Position::new(head.get().saturating_sub(1)).max(snapshot.unwrap_or_default());
@@ -203,6 +211,7 @@ impl Turn for SqliteTurn<'_> {
         }
         // Should anything fail from here on, its end is unknown.
         self.journal.stopped = true;
+        failpoint!(CommitAhead);
         let position = self
             .write(pending, snapshot.as_deref())
             .map_err(|error| failure("commit to", &self.journal.name, error))?;
@@ -210,6 +219,7 @@ impl Turn for SqliteTurn<'_> {
         self.journal.head = position;
         self.journal.handed = position;
         if snapshot.is_some() {
+            failpoint!(CompactionDurable);
             // It is durable already. What is not tidied now is tidied by the next compaction.
             let _ = give_back(&self.journal.connection);
         }
@@ -237,12 +247,15 @@ impl SqliteTurn<'_> {
                     encoded,
                     readable,
                 ))?;
+                failpoint!(RecordInserted);
             }
         }
         if let Some(parts) = snapshot {
             write_snapshot(connection, position, parts)?;
         }
+        failpoint!(SqlCommitAhead);
         run(connection, "COMMIT")?;
+        failpoint!(SqlCommitted);
         Ok(position)
     }
 
@@ -265,14 +278,18 @@ fn write_snapshot(connection: &Connection, position: Position, parts: &[Vec<u8>]
     // Deleting first lets the snapshot take the freed pages, and without a condition it is done at once.
     connection.execute("DELETE FROM records", [])?;
     connection.execute("DELETE FROM snapshot", [])?;
+    failpoint!(CompactionDeleted);
     let mut seal = Seal::new(position);
     let mut insert = connection.prepare_cached("INSERT INTO snapshot (part, facts) VALUES (?1, ?2)")?;
     for (number, part) in (1_i64..).zip(parts) {
         seal.add(part);
         insert.execute((number, part))?;
+        failpoint!(CompactionPartInserted);
     }
     set_meta(connection, "snapshot_position", from_position(position))?;
-    set_meta(connection, "snapshot_checksum", seal.finish())
+    set_meta(connection, "snapshot_checksum", seal.finish())?;
+    failpoint!(CompactionSealed);
+    Ok(())
 }
 
 /// Gives free pages back to the file system.
@@ -281,6 +298,7 @@ fn give_back(connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(pragma)?;
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
+        failpoint!(CompactionTidies);
     }
     Ok(())
 }

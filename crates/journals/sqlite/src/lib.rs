@@ -27,6 +27,9 @@
 //! - One process owns the file, by a lock on `<file>.lock`. Whoever else tries is refused and told who has it. What a
 //!   dead process leaves behind is no obstacle.
 //! - Every record and snapshot carries a checksum that is verified when it is read.
+//! - So does every frame of the write-ahead log. A commit that is damaged there is noticed as long as another one
+//!   follows it. Damage to the last one looks as a crash does in the middle of it, and so does a log that was cut off:
+//!   what is no longer there is missing, and nobody can know.
 //! - After a commit that failed the journal refuses everything until it is reopened. What was acknowledged is there
 //!   then.
 //! - So it is when the disk was full, whatever room there is. To write again it needs about 8 MiB: the write-ahead log
@@ -63,6 +66,7 @@
 mod error;
 mod journal;
 mod lock;
+mod log;
 mod opened;
 mod options;
 mod read;

@@ -1,12 +1,12 @@
 //! One process owns a journal, and everybody can read which; and who finds it closed can read where.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use trainyard_core::Timestamp;
-use trainyard_journal::{JournalError, Position, render};
+use trainyard_journal::{JournalError, Position, failpoint, render};
 
 /// A lock on `<journal>.lock`, which says who holds it. The operating system drops it with the process; the file
 /// stays, and says at which record its holder has closed the journal.
@@ -72,7 +72,11 @@ impl Lock {
     pub(crate) fn take(journal: &Path, name: &str) -> Result<(Self, Last), JournalError> {
         let failed = |operation: &str| {
             let text = format!("could not {operation} the lock file of {name}");
-            move |error: std::io::Error| JournalError::failed(text).with_source(error)
+            move |error: std::io::Error| {
+                let is_full = error.kind() == ErrorKind::StorageFull;
+                let failure = if is_full { JournalError::full(name) } else { JournalError::failed(text) };
+                failure.with_source(error)
+            }
         };
         let path = beside(journal, ".lock");
         let mut file = File::options()
@@ -117,6 +121,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        failpoint!(JournalClosed);
         // What stays in it names a dead process; that is told at the next opening and does no harm.
         let _ = self.leave();
         // A child process that is just being made has this file open, too, until it runs its own program, and would

@@ -1,14 +1,15 @@
 //! What is in the file.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use trainyard_journal::{JournalError, Position};
+use trainyard_journal::{JournalError, Position, failpoint};
 
 use crate::error::failure;
+use crate::lock::beside;
 use crate::options::SqliteOptions;
 
 /// "tyrd": by it `file` and SQLite tell a journal from other databases.
@@ -59,14 +60,19 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     let failed = |error| failure("open", name, error);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let had_log = beside(path, "-wal").exists();
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     // Whoever is refused after this leaves the write-ahead log as it was found.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     connection.busy_timeout(options.busy_timeout()).map_err(failed)?;
-    check_owner(&connection, name)?;
+    let is_new = check_owner(&connection, name)?;
     prepare(&connection, name, options)?;
-    if is_empty(&connection).map_err(failed)? {
+    if is_new {
         create(&connection).map_err(failed)?;
+        failpoint!(JournalCreated);
+    }
+    if is_new || !had_log {
+        // SQLite makes the name of a log durable with its first commit, but does not tell when that fails.
         sync_folder(path).map_err(|error| {
             JournalError::failed(format!("could not sync the folder of {name}")).with_source(error)
         })?;
@@ -75,17 +81,35 @@ pub(crate) fn connect(path: &Path, name: &str, options: &SqliteOptions) -> Resul
     Ok(connection)
 }
 
-/// Refuses what is a database of somebody else's, before anything is changed in it.
-fn check_owner(connection: &Connection, name: &str) -> Result<(), JournalError> {
+/// Opens a journal to look at it. Writes nothing, not even when it is closed: a log that is there stays as it is.
+pub(crate) fn connect_to_read(path: &Path, name: &str) -> Result<Connection, JournalError> {
+    let failed = |error| failure("open", name, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    if check_owner(&connection, name)? {
+        return Err(JournalError::corrupt(name).with_source("it is empty"));
+    }
+    connection.pragma_update(None, "cell_size_check", "ON").map_err(failed)?;
+    connection.pragma_update(None, "trusted_schema", "OFF").map_err(failed)?;
+    check_format(&connection, name)?;
+    Ok(connection)
+}
+
+/// Refuses what is a database of somebody else's, before anything is changed in it. Says whether it is nobody's yet.
+fn check_owner(connection: &Connection, name: &str) -> Result<bool, JournalError> {
     let failed = |error| failure("open", name, error);
     let owner: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if owner == APPLICATION_ID || (owner == 0 && is_empty(connection).map_err(failed)?) {
-        return Ok(());
+    match (owner, is_empty(connection).map_err(failed)?) {
+        (0, true) => Ok(true),
+        (APPLICATION_ID, false) => Ok(false),
+        // Made anew, it would look as if nothing had ever been in it.
+        (APPLICATION_ID, true) => Err(JournalError::corrupt(name).with_source("its tables are gone")),
+        _ => Err(JournalError::failed(format!(
+            "{name} is a database, but no journal: its application id is {owner:#x}"
+        ))),
     }
-    Err(JournalError::failed(format!(
-        "{name} is a database, but no journal: its application id is {owner:#x}"
-    )))
 }
 
 fn prepare(connection: &Connection, name: &str, options: &SqliteOptions) -> Result<(), JournalError> {
@@ -120,6 +144,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.execute_batch(LAYOUT)?;
     set_meta(&transaction, "format", FORMAT)?;
+    failpoint!(JournalDrafted);
     transaction.commit()
 }
 
@@ -132,32 +157,61 @@ fn check_format(connection: &Connection, name: &str) -> Result<(), JournalError>
     }
 }
 
-/// Refuses a file whose last page was cut off, before SQLite reads on in zeros and fills it up.
+/// Refuses a file whose last page was cut off, before SQLite reads on in zeros and fills it up, and one whose header
+/// says that nobody may write.
 ///
-/// After a crash that may be so: then the page is in the write-ahead log, of which `log` bytes were left.
+/// After a crash a page may be cut off: then it is in the write-ahead log, of which `log` bytes were left, or, when the
+/// journal was just being made, in SQLite's rollback journal.
 pub(crate) fn check_length(path: &Path, name: &str, log: u64) -> Result<(), JournalError> {
-    let mut header = [0; 18];
-    let Ok(mut file) = File::open(path) else {
+    let cut = || Err(JournalError::corrupt(name).with_source("its last page was cut off"));
+    let mut header = [0; 20];
+    let file = match File::open(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(_) => return Ok(()), // SQLite will say so
+    };
+    let bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |file| file.len());
+    if bytes == 0 && log > 0 {
+        // SQLite would remove the log, and begin anew.
+        return Err(
+            JournalError::corrupt(name).with_source("it is empty or gone, and its write-ahead log is not")
+        );
+    }
+    let Some(mut file) = file else {
         return Ok(());
     };
-    if log > 0 || file.read_exact(&mut header).is_err() {
-        return Ok(());
+    let is_new = std::fs::metadata(beside(path, "-journal")).is_ok_and(|journal| journal.len() > 0);
+    let is_whole = bytes == 0 || log > 0 || is_new;
+    if file.read_exact(&mut header).is_err() {
+        return if is_whole { Ok(()) } else { cut() };
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Ok(()); // SQLite will say so
+    }
+    if header[18..20].iter().any(|version| *version > 2) {
+        return Err(JournalError::corrupt(name).with_source("its header is damaged"));
     }
     let page = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,
         page => u64::from(page),
     };
-    let bytes = file.metadata().map_or(0, |file| file.len());
-    if header.starts_with(b"SQLite format 3\0") && !bytes.is_multiple_of(page.max(1)) {
-        return Err(JournalError::corrupt(name).with_source("its last page was cut off"));
-    }
-    Ok(())
+    if is_whole || bytes.is_multiple_of(page.max(1)) { Ok(()) } else { cut() }
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
         .map(|count| count == 0)
+}
+
+/// Refuses a file in which a page of the records is damaged. Records between others are missed when they are read; but
+/// where the number of those on the last page has become less, or a pointer leads to another page, the newest ones are
+/// gone as if they had never been.
+pub(crate) fn check_records(connection: &Connection, name: &str) -> Result<(), JournalError> {
+    let report: String = connection
+        .query_row("PRAGMA quick_check(records)", [], |row| row.get(0))
+        .map_err(|error| failure("open", name, error))?;
+    if report == "ok" { Ok(()) } else { Err(JournalError::corrupt(name).with_source(report)) }
 }
 
 /// What is in the file but not of the layout.

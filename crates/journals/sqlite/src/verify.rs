@@ -7,9 +7,9 @@ use trainyard_journal::{JournalError, Position};
 use crate::error::failure;
 use crate::journal::resolve;
 use crate::lock::{Lock, beside};
-use crate::options::SqliteOptions;
+use crate::log::check_log;
 use crate::read::read;
-use crate::schema::{check_length, connect, ends};
+use crate::schema::{check_length, connect_to_read, ends};
 
 /// What a journal holds, every byte of which was read and found to be as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, JournalError> {
     let (_lock, last) = Lock::take(&path, &name)?;
     let left = std::fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
     check_length(&path, &name, left)?;
-    let connection = connect(&path, &name, &SqliteOptions::new())?;
+    check_log(&path, &name)?;
+    let connection = connect_to_read(&path, &name)?;
     let report: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if report != "ok" {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use trainyard_core::{Abilities, Command, Event, JobId, Reason, Run, Subject, Timestamp};
-use trainyard_journal::Position;
+use trainyard_journal::{Position, failpoint};
 
 use batch::Batch;
 
@@ -178,7 +178,9 @@ impl Engine {
         let leave = Command::LeaveNode { node: self.floor.node, epoch: self.floor.epoch };
         let mut batch = Batch::default();
         batch.push(leave, Reply::Nobody("leave"));
+        failpoint!(LeaveAhead);
         let turned = self.turn(self.house.now(), batch)?;
+        failpoint!(Left);
         let own = || turned.facts.iter().skip(turned.news);
         let attempts_interrupted =
             own().filter(|fact| matches!(fact.event, Event::Interrupted { .. })).count();
@@ -207,7 +209,9 @@ impl Engine {
         }
         inbox.close(&reason);
         broom.rest();
+        failpoint!(JournalCloses);
         drop(driver);
+        failpoint!(Closed);
         if let Some(promise) = closing.and_then(|closing| closing.promise) {
             promise.answer(left.map_err(|reason| stopped(&reason)));
         }

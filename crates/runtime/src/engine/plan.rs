@@ -1,6 +1,7 @@
 //! What goes into the next turn.
 
 use trainyard_core::{Command, Reason, Run, RunEnd, Timestamp};
+use trainyard_journal::failpoint;
 
 use super::batch::Batch;
 use super::{Closing, Engine};
@@ -42,6 +43,7 @@ impl Engine {
             Call::Shown(run) => self.plan_report(now, run, batch),
             Call::Reached(run) => self.plan_reached(run, batch),
             Call::Checkpoint(run, checkpoint, promise) => {
+                failpoint!(CheckpointPlanned);
                 batch.push(Command::Checkpoint { run, checkpoint }, Reply::Done(promise));
             }
             Call::Recovered(run, promise) => {
@@ -52,6 +54,7 @@ impl Engine {
                 promise.answer(Err(stopped(&Reason::new(SHUTTING_DOWN))));
             }
             Call::Close(until, promise) => {
+                failpoint!(ClosePlanned);
                 self.floor.close();
                 self.agenda.closing = Some(Closing { until, promise: Some(promise) });
             }
@@ -85,6 +88,7 @@ impl Engine {
         let Some(runner) = self.floor.leave(run) else {
             return;
         };
+        failpoint!(EndPlanned);
         if runner.shared.has_folder() {
             self.folders.add(run);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use trainyard_core::{Answer, Command, Event, Fact, Rejection, Run, Timestamp, Yard};
+use trainyard_journal::failpoint;
 
 use super::Engine;
 use crate::call::Reply;
@@ -53,10 +54,13 @@ impl Engine {
             }
         }
         house.hub.publish(first, facts);
+        failpoint!(AnswersAhead);
         let mut answers = answers.into_iter();
         for reply in replies {
             reply.answer(&mut answers);
+            failpoint!(Answered);
         }
+        failpoint!(StartsAhead);
         let commands = consequences.commands.into_iter();
         let broken =
             consequences.starts.into_iter().filter_map(|start| self.floor.start(start)).collect::<Vec<_>>();

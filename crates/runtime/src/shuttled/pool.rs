@@ -37,3 +37,29 @@ fn every_task_runs_once_and_every_thread_ends() {
         assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 1));
     });
 }
+
+/// Tasks that end only once all of them have begun: each needs a thread of its own, whichever threads are free.
+#[test]
+fn whoever_takes_for_ever_keeps_nobody_waiting() {
+    const TASKS: usize = 3;
+    check(4_000, || {
+        let pool = Pool::new();
+        for threads in [1, TASKS] {
+            let begun = Arc::new(AtomicUsize::new(0));
+            for _ in 0..threads {
+                let begun = Arc::clone(&begun);
+                let run = move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    while begun.load(Ordering::Relaxed) < threads {
+                        thread::yield_now();
+                    }
+                    Afterwards::Reuse
+                };
+                pool.run(Box::new(run)).unwrap();
+            }
+            while begun.load(Ordering::Relaxed) < threads {
+                thread::yield_now();
+            }
+        }
+    });
+}

@@ -82,6 +82,10 @@ impl Host for AgentHost {
         self.archive.datasets.all().map_err(HostError::new)
     }
 
+    fn dataset_count(&self) -> Option<usize> {
+        Some(self.archive.catalog.dataset_count())
+    }
+
     fn dataset(&self, id: &DatasetId) -> Result<Option<Dataset>, HostError> {
         self.archive.datasets.find(id).map_err(HostError::new)
     }

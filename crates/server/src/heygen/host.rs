@@ -82,6 +82,10 @@ impl Host for PhotoHost {
         self.album.catalog.group(id).map_err(HostError::new)
     }
 
+    fn has_group(&self, id: GroupId) -> Option<bool> {
+        Some(self.album.catalog.has_group(id))
+    }
+
     fn looks(&self, group: GroupId) -> Result<Option<Vec<Look>>, HostError> {
         self.album.catalog.looks(group).map_err(HostError::new)
     }

@@ -46,6 +46,11 @@ impl Caller {
         Self { token, ..stranger }
     }
 
+    /// What they show.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same with the service that is at this URL now.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }

@@ -8,6 +8,8 @@ pub(crate) mod heygen;
 pub(crate) mod language;
 pub(crate) mod mathfi;
 #[cfg(unix)]
+pub(crate) mod openapi;
+#[cfg(unix)]
 pub(crate) mod serving;
 pub(crate) mod steady;
 

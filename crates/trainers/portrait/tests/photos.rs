@@ -369,6 +369,26 @@ fn a_png_says_before_or_after_its_pixels_how_it_is_to_be_turned() {
     assert!(off(&desk.photo(&before), &desk.photo(&plain)) > 0.2);
 }
 
+#[test]
+fn half_a_colour_in_a_palette_is_refused_and_no_panic() {
+    let desk = Desk::new();
+    let grey =
+        png(64, 64, ColorType::L8, &(0..64 * 64).map(|n| u8::try_from(n % 9).unwrap()).collect::<Vec<_>>());
+    let at = grey.windows(4).position(|window| window == b"IDAT").unwrap();
+    let length = u32::from_be_bytes(grey[at - 4..at].try_into().unwrap());
+    let pixels = &grey[at + 4..][..usize::try_from(length).unwrap()];
+    let with = |colours: u8| {
+        let mut header = header(64, 64);
+        header[9] = 3;
+        let colours = (0..colours).map(|n| n * 9).collect();
+        chunks(&[(b"IHDR", header), (b"PLTE", colours), (b"IDAT", pixels.to_vec()), (b"IEND", vec![])])
+    };
+    assert!(desk.inspect(&with(27)).is_ok());
+    for bytes in [1, 2, 26, 28] {
+        assert!(matches!(desk.inspect(&with(bytes)), Err(Unfit::Damaged)), "{bytes}");
+    }
+}
+
 /// A PNG by its chunks, which need not be true.
 fn chunks(parts: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();

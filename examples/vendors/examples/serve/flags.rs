@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,6 +175,10 @@ pub(crate) struct Flags {
         value_parser = PossibleValuesParser::new(["sqlite", "memory"])
             .map(|word| if word == "memory" { JournalChoice::Memory } else { JournalChoice::Sqlite }))]
     journal: JournalChoice,
+    /// Serve nothing: read all of the data folder's journal, change nothing, say in a line whether it is whole, and end
+    /// with exit code 0 or 1. Nobody may have it open meanwhile
+    #[arg(long)]
+    verify: bool,
 }
 
 impl Flags {
@@ -182,6 +186,11 @@ impl Flags {
     pub(crate) fn read() -> Self {
         let matches = command(|variable| std::env::var_os(variable)).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The data folder whose journal is to be verified, if that is all that is to be done.
+    pub(crate) fn verify(&self) -> Option<&Path> {
+        self.verify.then_some(&*self.data)
     }
 
     pub(crate) fn config(&self) -> Result<ServiceConfig, Box<dyn Error>> {

@@ -3,9 +3,10 @@
 //!
 //! `cargo run --release --example serve` listens on 127.0.0.1:8000 and says how to try it; `--help` lists the flags.
 //! Ctrl-C stops it in good order, a second one at once. When it cannot go on, as with a full disk, it says why and ends
-//! with exit code 1, for whoever watches over it to start it again.
+//! with exit code 1, for whoever watches over it to start it again. `--verify` checks the data folder's journal instead.
 
 mod flags;
+mod verify;
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -21,7 +22,12 @@ use crate::flags::Flags;
 
 fn main() {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr).init();
-    if let Err(error) = serve(&Flags::read()) {
+    let flags = Flags::read();
+    let done = match flags.verify() {
+        Some(data) => verify::verify(data).map(|whole| println!("{whole}")),
+        None => serve(&flags),
+    };
+    if let Err(error) = done {
         let causes = std::iter::successors(error.source(), |cause| (*cause).source());
         eprintln!("{}", causes.fold(format!("error: {error}"), |text, cause| format!("{text}: {cause}")));
         std::process::exit(1);

@@ -5,7 +5,7 @@
 mod host;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 use trainyard_core::{
@@ -14,6 +14,7 @@ use trainyard_core::{
 use trainyard_cyborgdb::{CyborgDb, Settings};
 use trainyard_http::{Method, Request, Response, Service, block_on};
 use trainyard_testkit::bare_yard::{BareYard, in_process};
+use trainyard_testkit::openapi::{Contract, Exchange};
 
 pub use host::MemoryHost;
 
@@ -44,7 +45,10 @@ impl Bench {
     }
 
     pub fn send(&self, request: Request) -> Told {
-        Told::of(block_on(self.service.call(request)))
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        let told = Told::of(block_on(self.service.call(request)));
+        check(&method, &path, &told);
+        told
     }
 
     pub fn get(&self, path: &str) -> Told {
@@ -109,6 +113,17 @@ impl Bench {
     pub fn forget_rule(&self, subject: &Subject) {
         self.yard.command(&Command::RemoveRule { subject: subject.clone() }).unwrap();
     }
+}
+
+/// What the adapter says of itself.
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_cyborgdb::OPENAPI));
+
+/// Whatever is answered is in the document, in the form that stands there.
+#[track_caller]
+fn check(method: &Method, path: &str, told: &Told) {
+    let (status, content_type, body) = (told.status, told.content_type.as_deref(), told.body.as_bytes());
+    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
+    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
 }
 
 /// An answer, read.

@@ -29,7 +29,7 @@ pub(crate) enum One<T> {
 /// Milliseconds since 1970.
 pub(crate) type Millis = i64;
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
     pub(crate) running_jobs: usize,

@@ -229,6 +229,13 @@ impl Host for MemoryHost {
         if !sent.iter().all(|one| one["id"].is_string()) {
             return Err(unfit("a trajectory has no id"));
         }
+        let task = |word: &Value| word.as_str().and_then(Task::new);
+        if !sent
+            .iter()
+            .all(|one| one["tasks"].as_array().into_iter().flatten().all(|word| task(word).is_some()))
+        {
+            return Err(unfit("a task is none"));
+        }
         let (mut rows, mut totals) = (Vec::new(), BTreeMap::new());
         for one in &sent {
             let id = one["id"].as_str().unwrap();
@@ -242,8 +249,7 @@ impl Host for MemoryHost {
             let made = trajectory(one, at);
             rows.push(made.row.clone());
             if is_over(&made) && state.auto.is_enabled {
-                for task in one["tasks"].as_array().into_iter().flatten() {
-                    let task = Task::new(task.as_str().unwrap()).unwrap();
+                for task in one["tasks"].as_array().into_iter().flatten().filter_map(task) {
                     let total = state.totals.entry(task.clone()).or_default();
                     *total += 1;
                     totals.insert(task, *total);

@@ -11,7 +11,7 @@ mod host;
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use trainyard_core::{ModelId, QueueSettings, Reference, Resources, Timestamp, Tr
 use trainyard_eliza::{Eliza, Events, Settings};
 use trainyard_http::{Method, Request, Response, Service, block_on};
 use trainyard_testkit::bare_yard::{BareYard, in_process};
+use trainyard_testkit::openapi::{Contract, Exchange};
 
 pub use host::{DATASETS_MAX, MemoryHost};
 
@@ -66,12 +67,18 @@ impl Bench {
     }
 
     pub fn send(&self, request: Request) -> Told {
-        block_on(async { Told::of(self.service.call(request).await).await })
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        let told = block_on(async { Told::of(self.service.call(request).await).await });
+        check(&method, &path, &told);
+        told
     }
 
     pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
-        let request = Request::new(method, &format!("/api/training{path}"));
-        self.send(request.with_header("content-type", "application/json").with_body(body.to_owned()))
+        let path = format!("/api/training{path}");
+        let request = Request::new(method.clone(), &path).with_header("content-type", "application/json");
+        let told = self.send(request.with_body(body.to_owned()));
+        check_sent(&method, &path, body, &told);
+        told
     }
 
     pub fn get(&self, path: &str) -> Told {
@@ -135,6 +142,25 @@ pub type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn drain(follow: &mut Following) {
     let mut cx = Context::from_waker(Waker::noop());
     assert_eq!(follow.as_mut().poll(&mut cx), Poll::Pending);
+}
+
+/// What the adapter says of itself.
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_eliza::OPENAPI));
+
+/// Whatever is answered is in the document, in the form that stands there.
+#[track_caller]
+fn check(method: &Method, path: &str, told: &Told) {
+    let (status, content_type, body) = (told.status, told.header("content-type"), &told.bytes);
+    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
+    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
+}
+
+/// Whatever was carried out is what the document lets be sent.
+#[track_caller]
+fn check_sent(method: &Method, path: &str, body: &str, told: &Told) {
+    if (200..300).contains(&told.status) && !body.is_empty() {
+        assert_eq!(CONTRACT.takes(method.as_str(), path, body.as_bytes()), Ok(()));
+    }
 }
 
 /// An answer, read.

@@ -11,7 +11,7 @@ mod host;
 pub mod net;
 pub mod schema;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 use trainyard_core::{
@@ -21,6 +21,7 @@ use trainyard_heygen::{AssetId, GroupId, HeyGen, LookId, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request, Response, Service, block_on};
 use trainyard_testkit::bare_yard::{BareYard, in_process};
+use trainyard_testkit::openapi::{Contract, Exchange};
 use uuid::Uuid;
 
 pub use host::{ASSETS_MAX, GROUPS_MAX, LOOKS_MAX, MemoryHost};
@@ -77,11 +78,14 @@ impl Bench {
         let (method, path) = (request.method().clone(), request.path().to_owned());
         let told = block_on(async { Told::of(self.service.call(request).await).await });
         told.check(&method, &path);
+        check(&method, &path, &told);
         told
     }
 
     pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
-        self.send(with_key(method, path, body))
+        let told = self.send(with_key(method.clone(), path, body));
+        check_sent(&method, path, body, &told);
+        told
     }
 
     pub fn get(&self, path: &str) -> Told {
@@ -189,6 +193,25 @@ pub fn image(key: &str) -> AssetId {
 
 pub fn look_id(look: &Value) -> LookId {
     LookId::new(look["id"].as_str().unwrap().parse().unwrap())
+}
+
+/// What the adapter says of itself.
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_heygen::OPENAPI));
+
+/// Whatever is answered is in the document, in the form that stands there.
+#[track_caller]
+fn check(method: &Method, path: &str, told: &Told) {
+    let (status, content_type, body) = (told.status, told.header("content-type"), &told.bytes);
+    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
+    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
+}
+
+/// Whatever was carried out is what the document lets be sent.
+#[track_caller]
+fn check_sent(method: &Method, path: &str, body: &str, told: &Told) {
+    if (200..300).contains(&told.status) && !body.is_empty() {
+        assert_eq!(CONTRACT.takes(method.as_str(), path, body.as_bytes()), Ok(()));
+    }
 }
 
 /// An answer, read.

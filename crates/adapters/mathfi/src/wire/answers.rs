@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use trainyard_core::Timestamp;
+use trainyard_http::Bytes;
 use uuid::Uuid;
 
 /// Where a dataset stands.
@@ -151,6 +152,12 @@ pub(crate) struct TrainingProgress {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target_performance: Option<f64>,
     pub(crate) jobs: Vec<ChildProgress>,
+}
+
+impl TrainingProgress {
+    pub(crate) fn to_json(&self) -> Bytes {
+        serde_json::to_vec(self).expect("texts and numbers have a JSON form").into()
+    }
 }
 
 #[derive(Debug, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ mod host;
 pub mod net;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use trainyard_mathfi::{
     DatasetId, DatasetState, Limits, MathFi, PERFORMANCE, Settings, TEST_PERFORMANCE, TRAINING_PERFORMANCE,
 };
 use trainyard_testkit::bare_yard::{BareYard, in_process};
+use trainyard_testkit::openapi::{Contract, Exchange};
 use uuid::Uuid;
 
 pub use host::{MemoryHost, READY};
@@ -82,12 +83,17 @@ impl Bench {
     }
 
     pub fn send(&self, request: Request) -> Told {
-        block_on(async { Told::of(self.service.call(request).await).await })
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        let told = block_on(async { Told::of(self.service.call(request).await).await });
+        check(&method, &path, &told);
+        told
     }
 
     /// With ann's token.
     pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
-        self.send(with_token(method, path, &self.token, body))
+        let told = self.send(with_token(method.clone(), path, &self.token, body));
+        check_sent(&method, path, body, &told);
+        told
     }
 
     pub fn get(&self, path: &str) -> Told {
@@ -197,6 +203,25 @@ pub fn statuses(progress: &Value) -> Vec<String> {
     let word = |value: &Value| value["status"].as_str().unwrap().to_owned();
     let children = progress["jobs"].as_array().unwrap().iter().map(word);
     [word(progress)].into_iter().chain(children).collect()
+}
+
+/// What the adapter says of itself.
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_mathfi::OPENAPI));
+
+/// Whatever is answered is in the document, in the form that stands there.
+#[track_caller]
+fn check(method: &Method, path: &str, told: &Told) {
+    let (status, content_type, body) = (told.status, told.header("content-type"), told.body.as_bytes());
+    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
+    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
+}
+
+/// Whatever was carried out is what the document lets be sent.
+#[track_caller]
+fn check_sent(method: &Method, path: &str, body: &str, told: &Told) {
+    if (200..300).contains(&told.status) && !body.is_empty() {
+        assert_eq!(CONTRACT.takes(method.as_str(), path, body.as_bytes()), Ok(()));
+    }
 }
 
 /// An answer, read.

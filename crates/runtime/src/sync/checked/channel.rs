@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
+#[cfg(test)]
+use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{RecvError, SendError, TryRecvError, TrySendError};
 use shuttle::rand::{Rng, thread_rng};
 
 use super::lock::{Condvar, Mutex, MutexGuard};
@@ -187,6 +189,7 @@ impl<T> Receiver<T> {
         self.channel.take(self.channel.state.lock())
     }
 
+    #[cfg(test)]
     pub(crate) fn recv_timeout(&self, bound: Duration) -> Result<T, RecvTimeoutError> {
         let channel = &*self.channel;
         let mut state = channel.state.lock();

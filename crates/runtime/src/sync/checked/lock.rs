@@ -100,6 +100,10 @@ impl Condvar {
         true
     }
 
+    pub(crate) fn notify_one(&self) {
+        self.inner.notify_one();
+    }
+
     pub(crate) fn notify_all(&self) {
         self.inner.notify_all();
     }

@@ -1,11 +1,13 @@
 //! The records of datasets.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::{Row, params};
 use trainyard_core::Timestamp;
 use trainyard_eliza::DatasetId;
 
 use super::Catalog;
-use crate::records::{RecordsError, count, failed, stored, text};
+use crate::records::{Records, RecordsError, count, failed, stored, text};
 
 /// What is known of a dataset beside where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +66,23 @@ impl Catalog {
         let values = params![id.as_str(), created_at.as_millis(), stored(*trajectories), stored(*examples)];
         transaction.execute(&sql, values).map_err(failed("write"))?;
         transaction.commit().map_err(failed("write"))?;
+        self.datasets.fetch_add(1, Ordering::AcqRel);
+        self.datasets.fetch_sub(gone.len(), Ordering::AcqRel);
         Ok(gone)
     }
 
     /// Lists no more a dataset that is not there. False when it was not listed.
     pub(crate) fn drop_dataset(&self, id: &DatasetId) -> Result<bool, RecordsError> {
-        self.records.step("DELETE FROM datasets WHERE id = ?1", params![id.as_str()])
+        let writer = self.records.writer.lock();
+        let sql = "DELETE FROM datasets WHERE id = ?1";
+        let dropped = writer.execute(sql, params![id.as_str()]).map_err(failed("write"))? == 1;
+        self.datasets.fetch_sub(usize::from(dropped), Ordering::AcqRel);
+        Ok(dropped)
+    }
+
+    /// How many there are. Does not wait for the disk.
+    pub(crate) fn dataset_count(&self) -> usize {
+        self.datasets.load(Ordering::Acquire)
     }
 
     /// All of them, newest first.
@@ -83,6 +96,12 @@ impl Catalog {
         let sql = format!("SELECT {COLUMNS} FROM datasets WHERE id = ?1");
         self.records.find(&sql, params![id.as_str()], read)
     }
+}
+
+/// How many are listed in the file.
+pub(super) fn listed(records: &Records) -> Result<usize, RecordsError> {
+    let listed = records.one("SELECT count(*) FROM datasets", [], |row| count(row, 0))?;
+    usize::try_from(listed).map_err(|_| RecordsError::Damaged(format!("{listed} datasets")))
 }
 
 /// The id in the first column.

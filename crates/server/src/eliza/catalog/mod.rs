@@ -7,6 +7,7 @@ mod runs;
 mod trajectories;
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
 
@@ -128,6 +129,8 @@ pub(crate) struct Catalog {
     records: Records,
     /// How many trajectories there are, and how long together. Changed by whoever holds the writer.
     kept: Mutex<Kept>,
+    /// How many datasets are listed. Changed by whoever holds the writer.
+    datasets: AtomicUsize,
 }
 
 impl Catalog {
@@ -135,7 +138,8 @@ impl Catalog {
     pub(crate) fn open(path: &Path) -> Result<Self, RecordsError> {
         let records = Records::open(path, FORMAT, SCHEMA)?;
         let kept = Mutex::new(Kept::read(&records)?);
-        Ok(Self { records, kept })
+        let datasets = AtomicUsize::new(datasets::listed(&records)?);
+        Ok(Self { records, kept, datasets })
     }
 
     /// Does all of this to each of these, in one step.

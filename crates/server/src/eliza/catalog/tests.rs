@@ -233,9 +233,13 @@ fn the_oldest_dataset_that_nobody_needs_makes_room() {
     let refused = catalog.add_dataset(&record(4), 2, |_| true).unwrap_err();
     assert!(matches!(refused, DatasetRefused::TooMany { max: 2 }), "{refused}");
     assert_eq!(catalog.datasets().unwrap(), [record(3), record(1)]);
+    assert_eq!(catalog.dataset_count(), 2);
     assert_eq!(catalog.dataset(&id(3)).unwrap(), Some(record(3)));
     assert!(catalog.drop_dataset(&id(3)).unwrap() && !catalog.drop_dataset(&id(3)).unwrap());
     assert_eq!(catalog.dataset(&id(3)).unwrap(), None);
+    assert_eq!(catalog.dataset_count(), 1);
+    drop(catalog);
+    assert_eq!(open(&folder).dataset_count(), 1, "it is counted anew");
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Catalog {
         max: u64,
         settled: Timestamp,
     ) -> Result<Vec<Stored>, NotAdded> {
-        let mut writer = self.0.writer.lock();
+        let mut writer = self.records.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
         let there = transaction.query_row("SELECT count(*) FROM assets", [], |row| Ok(count(row, 0)));
         let over = (there.map_err(failed("read"))?? + 1).saturating_sub(max);
@@ -51,7 +51,7 @@ impl Catalog {
         let sql = "DELETE FROM assets
             WHERE created_ms < ?1 AND NOT EXISTS (SELECT 1 FROM looks WHERE image = assets.id)
             RETURNING id, media";
-        let mut writer = self.0.writer.lock();
+        let mut writer = self.records.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
         let gone = removed(&transaction, sql, params![before.as_millis()])?;
         transaction.commit().map_err(failed("write"))?;
@@ -61,7 +61,7 @@ impl Catalog {
     /// An asset.
     pub(crate) fn asset(&self, key: AssetId) -> Result<Option<Asset>, RecordsError> {
         let sql = "SELECT id, media, created_ms FROM assets WHERE id = ?1";
-        self.0.find(sql, params![key.to_string()], |row| {
+        self.records.find(sql, params![key.to_string()], |row| {
             let Stored { id, media } = read_stored(row)?;
             let created_at = Timestamp::from_millis(row.get(2).map_err(failed("read"))?);
             Ok(Asset { id, media, created_at })
@@ -70,7 +70,7 @@ impl Catalog {
 
     /// The files of all assets.
     pub(crate) fn assets(&self) -> Result<Vec<Stored>, RecordsError> {
-        self.0.all("SELECT id, media FROM assets", [], read_stored)
+        self.records.all("SELECT id, media FROM assets", [], read_stored)
     }
 }
 

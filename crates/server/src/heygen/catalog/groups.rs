@@ -1,12 +1,14 @@
 //! The records of groups.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Row, Transaction, params};
 use trainyard_core::Timestamp;
 use trainyard_heygen::{AssetId, Group, GroupId, NewGroup};
 
 use super::looks::{LookToAdd, insert};
 use super::{Catalog, NotAdded};
-use crate::records::{RecordsError, count, failed, id, text};
+use crate::records::{Records, RecordsError, count, failed, id, text};
 
 impl Catalog {
     /// Makes a group with its first look, unless there are `max` groups.
@@ -17,7 +19,7 @@ impl Catalog {
         first: LookToAdd,
         max: u64,
     ) -> Result<(), NotAdded> {
-        let mut writer = self.0.writer.lock();
+        let mut writer = self.records.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
         let there = transaction.query_row("SELECT count(*) FROM avatar_groups", [], |row| Ok(count(row, 0)));
         if there.map_err(failed("read"))?? >= max {
@@ -28,22 +30,32 @@ impl Catalog {
         transaction.execute(sql, values).map_err(failed("write"))?;
         insert(&transaction, key, &new.name, new.at, first)?;
         transaction.commit().map_err(failed("write"))?;
+        self.known.write().insert(key);
         Ok(())
     }
 
     /// All groups, newest first.
     pub(crate) fn groups(&self) -> Result<Vec<Group>, RecordsError> {
-        self.0.all(&format!("{SELECT} ORDER BY serial DESC"), [], read_group)
+        self.records.all(&format!("{SELECT} ORDER BY serial DESC"), [], read_group)
     }
 
     /// A group.
     pub(crate) fn group(&self, key: GroupId) -> Result<Option<Group>, RecordsError> {
-        self.0.find(&format!("{SELECT} WHERE id = ?1"), params![key.to_string()], read_group)
+        self.records.find(&format!("{SELECT} WHERE id = ?1"), params![key.to_string()], read_group)
     }
 
     /// Removes a group with its looks; whether there was one.
     pub(crate) fn remove_group(&self, key: GroupId) -> Result<bool, RecordsError> {
-        self.0.step("DELETE FROM avatar_groups WHERE id = ?1", params![key.to_string()])
+        let writer = self.records.writer.lock();
+        let sql = "DELETE FROM avatar_groups WHERE id = ?1";
+        let removed = writer.execute(sql, params![key.to_string()]).map_err(failed("write"))? == 1;
+        self.known.write().remove(&key);
+        Ok(removed)
+    }
+
+    /// Whether there is such a group. Does not wait for the disk.
+    pub(crate) fn has_group(&self, key: GroupId) -> bool {
+        self.known.read().contains(&key)
     }
 }
 
@@ -62,6 +74,12 @@ fn read_group(row: &Row<'_>) -> Result<Group, RecordsError> {
         looks: count(row, 3)?,
         preview: preview.map(AssetId::new),
     })
+}
+
+/// Every group.
+pub(super) fn known(records: &Records) -> Result<BTreeSet<GroupId>, RecordsError> {
+    let read = |row: &Row<'_>| Ok(GroupId::new(id("group id", &text(row, 0)?)?));
+    Ok(records.all("SELECT id FROM avatar_groups", [], read)?.into_iter().collect())
 }
 
 /// How many looks a group has; `None` when there is no such group.

@@ -30,7 +30,7 @@ impl Catalog {
         looks: &[LookToAdd],
         max: u64,
     ) -> Result<(), NotAdded> {
-        let mut writer = self.0.writer.lock();
+        let mut writer = self.records.writer.lock();
         let transaction = writer.transaction().map_err(failed("write"))?;
         let there = looks_in(&transaction, group)?.ok_or(NotAdded::Gone)?;
         if u64::try_from(looks.len()).unwrap_or(u64::MAX).saturating_add(there) > max {
@@ -47,39 +47,39 @@ impl Catalog {
             return Ok(None);
         }
         let sql = format!("SELECT {COLUMNS} FROM looks WHERE avatar_group = ?1 ORDER BY serial");
-        self.0.all(&sql, params![group.to_string()], read_look).map(Some)
+        self.records.all(&sql, params![group.to_string()], read_look).map(Some)
     }
 
     /// A look.
     pub(crate) fn look(&self, key: LookId) -> Result<Option<Look>, RecordsError> {
         let sql = format!("SELECT {COLUMNS} FROM looks WHERE id = ?1");
-        self.0.find(&sql, params![key.to_string()], read_look)
+        self.records.find(&sql, params![key.to_string()], read_look)
     }
 
     /// The image of a look that is yet to be looked at.
     pub(crate) fn pending_image(&self, key: LookId) -> Result<Option<Stored>, RecordsError> {
         let sql = "SELECT assets.id, media FROM looks JOIN assets ON assets.id = image
             WHERE looks.id = ?1 AND state = 'pending'";
-        self.0.find(sql, params![key.to_string()], |row| image(row, 0))
+        self.records.find(sql, params![key.to_string()], |row| image(row, 0))
     }
 
     /// The looks of a group that can be trained on, oldest first, with their names and images.
     pub(crate) fn usable(&self, group: GroupId) -> Result<Vec<(LookId, String, Stored)>, RecordsError> {
         let sql = "SELECT looks.id, name, assets.id, media FROM looks JOIN assets ON assets.id = image
             WHERE avatar_group = ?1 AND state = 'completed' ORDER BY looks.serial";
-        self.0.all(sql, params![group.to_string()], |row| {
+        self.records.all(sql, params![group.to_string()], |row| {
             Ok((LookId::new(id("look id", &text(row, 0)?)?), text(row, 1)?, image(row, 2)?))
         })
     }
 
     /// Removes a look; whether there was one.
     pub(crate) fn remove_look(&self, key: LookId) -> Result<bool, RecordsError> {
-        self.0.step("DELETE FROM looks WHERE id = ?1", params![key.to_string()])
+        self.records.step("DELETE FROM looks WHERE id = ?1", params![key.to_string()])
     }
 
     /// The looks that are yet to be looked at, oldest first, each with the job that does so.
     pub(crate) fn looks_at_work(&self) -> Result<Vec<(LookId, JobId)>, RecordsError> {
-        self.0.all("SELECT id, job FROM looks WHERE state = 'pending' ORDER BY serial", [], |row| {
+        self.records.all("SELECT id, job FROM looks WHERE state = 'pending' ORDER BY serial", [], |row| {
             let (look, job) = (id("look id", &text(row, 0)?)?, id("job id", &text(row, 1)?)?);
             Ok((LookId::new(look), JobId::new(job)))
         })
@@ -88,13 +88,13 @@ impl Catalog {
     /// Its image can be trained on. False when its end was known already, or it is gone.
     pub(crate) fn complete_look(&self, key: LookId) -> Result<bool, RecordsError> {
         let sql = "UPDATE looks SET state = 'completed' WHERE id = ?1 AND state = 'pending'";
-        self.0.step(sql, params![key.to_string()])
+        self.records.step(sql, params![key.to_string()])
     }
 
     /// Its image cannot be used. False as in [`Catalog::complete_look`].
     pub(crate) fn fail_look(&self, key: LookId, why: &str) -> Result<bool, RecordsError> {
         let sql = "UPDATE looks SET state = 'failed', reason = ?2 WHERE id = ?1 AND state = 'pending'";
-        self.0.step(sql, params![key.to_string(), reason(why)])
+        self.records.step(sql, params![key.to_string(), reason(why)])
     }
 }
 

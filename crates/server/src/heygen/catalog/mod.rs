@@ -4,9 +4,11 @@ mod assets;
 mod groups;
 mod looks;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use trainyard_heygen::{AssetId, Refused};
+use parking_lot::RwLock;
+use trainyard_heygen::{AssetId, GroupId, Refused};
 
 pub(crate) use self::assets::Stored;
 pub(crate) use self::looks::LookToAdd;
@@ -55,7 +57,11 @@ const SCHEMA: &str = "
 /// The records of assets, groups and looks. States only go forward: a step that comes too late, or a second time,
 /// changes nothing, and says so.
 #[derive(Debug)]
-pub(crate) struct Catalog(Records);
+pub(crate) struct Catalog {
+    records: Records,
+    /// Which groups there are, to be looked at without the file. Changed by whoever holds the writer.
+    known: RwLock<BTreeSet<GroupId>>,
+}
 
 /// Why something was not added. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -84,12 +90,14 @@ impl From<NotAdded> for Refused {
 impl Catalog {
     /// Opens the catalogue; a new one is made when there is none.
     pub(crate) fn open(path: &Path) -> Result<Self, RecordsError> {
-        Records::open(path, FORMAT, SCHEMA).map(Self)
+        let records = Records::open(path, FORMAT, SCHEMA)?;
+        let known = RwLock::new(groups::known(&records)?);
+        Ok(Self { records, known })
     }
 
     /// Whether somebody was shown the key that was made here.
     pub(crate) fn is_key_told(&self) -> Result<bool, RecordsError> {
-        let count: i64 = self.0.one("SELECT count(*) FROM told WHERE what = 'key'", [], |row| {
+        let count: i64 = self.records.one("SELECT count(*) FROM told WHERE what = 'key'", [], |row| {
             row.get(0).map_err(failed("read"))
         })?;
         Ok(count > 0)
@@ -101,7 +109,7 @@ impl Catalog {
             true => "INSERT OR IGNORE INTO told (what) VALUES ('key')",
             false => "DELETE FROM told WHERE what = 'key'",
         };
-        self.0.step(sql, &[]).map(drop)
+        self.records.step(sql, &[]).map(drop)
     }
 }
 

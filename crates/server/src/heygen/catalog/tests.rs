@@ -69,6 +69,7 @@ fn what_is_written_is_there_when_it_is_opened_again() {
     let again = open(folder.path());
     assert_eq!(again.asset(image(1)).unwrap(), Some(asset(1)));
     assert_eq!(again.asset(image(3)).unwrap(), None);
+    assert_eq!([10, 20, 30].map(|n| again.has_group(group(n))), [true, true, false]);
     let [bea, ada] = &again.groups().unwrap()[..] else { panic!("two, newest first") };
     assert_eq!((bea.id, bea.looks, ada.looks, ada.preview), (group(20), 1, 3, Some(image(1))));
     assert_eq!((ada.name.as_str(), ada.created_at), ("Ada", at()));
@@ -114,6 +115,7 @@ fn looks_are_added_all_or_none_and_only_of_what_there_is() {
     let no_image = catalog.add_group(group(10), &named("Ada", 7), shows(10, 7), 9).unwrap_err();
     assert!(matches!(no_image, NotAdded::NoImage(id) if id == image(7)));
     assert_eq!(catalog.groups().unwrap(), [], "no half a group");
+    assert!(!catalog.has_group(group(10)));
     catalog.add_group(group(10), &named("Ada", 1), shows(10, 1), 1).unwrap();
     let many = catalog.add_group(group(20), &named("Bea", 1), shows(20, 1), 1).unwrap_err();
     assert!(matches!(many, NotAdded::TooMany { what: "groups", max: 1 }));
@@ -235,4 +237,20 @@ fn a_key_is_told_once() {
     assert!(again.is_key_told().unwrap());
     again.tell_key(false).unwrap();
     assert!(!again.is_key_told().unwrap());
+}
+
+#[test]
+fn a_group_is_known_for_as_long_as_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = catalog(folder.path());
+    let is_known = |catalog: &Catalog, n: u128| {
+        let known = catalog.has_group(group(n));
+        assert_eq!(known, catalog.group(group(n)).unwrap().is_some(), "the file says so too");
+        known
+    };
+    assert!(!is_known(&catalog, 10));
+    catalog.add_group(group(10), &named("Ada", 1), shows(10, 1), 9).unwrap();
+    assert!(is_known(&catalog, 10));
+    assert!(!catalog.remove_group(group(20)).unwrap() && is_known(&catalog, 10));
+    assert!(catalog.remove_group(group(10)).unwrap() && !is_known(&catalog, 10));
 }

@@ -123,6 +123,9 @@ fn bytes_of(path: &Path, limits: &Limits) -> Result<Vec<u8>, Unfit> {
 /// Decodes all of it, once it is known to keep within the limits.
 fn png_pixels(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Unfit> {
     let size = png::size(bytes).ok_or(Unfit::Truncated)?;
+    if !png::has_whole_colours(bytes) {
+        return Err(Unfit::Damaged);
+    }
     let failed = |error: ImageError| unfit(&error, limits, size);
     let mut decoder =
         PngDecoder::with_limits(Cursor::new(bytes), bounds(limits, BESIDE_BYTES)).map_err(failed)?;

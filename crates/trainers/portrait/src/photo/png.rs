@@ -9,22 +9,28 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
 
 /// How it is to be turned. That may stand before its pixels or after them.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    let mut at = SIGNATURE_BYTES;
-    while let (Some(length), Some(name)) = (number(bytes, at), bytes.get(at + 4..at + 8)) {
-        let Some(end) = usize::try_from(length).ok().and_then(|length| (at + 8).checked_add(length)) else {
-            break;
-        };
-        if name == b"eXIf" {
-            let turned = bytes.get(at + 8..end).and_then(Orientation::from_exif_chunk);
-            return turned.unwrap_or(Orientation::NoTransforms);
-        }
-        let Some(next) = end.checked_add(CHECKSUM_BYTES) else { break };
-        at = next;
-        if name == b"IEND" {
-            break;
-        }
-    }
-    Orientation::NoTransforms
+    let turned = chunks(bytes).find(|(name, _)| name == b"eXIf");
+    let turned = turned.and_then(|(_, content)| Orientation::from_exif_chunk(content?));
+    turned.unwrap_or(Orientation::NoTransforms)
+}
+
+/// Whether its colours, if it lists them, are all of three bytes. The decoder panics over half a colour.
+pub(super) fn has_whole_colours(bytes: &[u8]) -> bool {
+    let mut lists = chunks(bytes).filter(|(name, _)| name == b"PLTE");
+    lists.all(|(_, content)| content.is_none_or(|colours| colours.len() % 3 == 0))
+}
+
+/// Its chunks up to the last, by name; without content where that is cut short.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], Option<&[u8]>)> {
+    let mut at = Some(SIGNATURE_BYTES);
+    std::iter::from_fn(move || {
+        let start = at.take()?;
+        let length = usize::try_from(number(bytes, start)?).ok()?;
+        let name: [u8; 4] = bytes.get(start + 4..start + 8)?.try_into().ok()?;
+        let end = (start + 8).checked_add(length)?;
+        at = end.checked_add(CHECKSUM_BYTES).filter(|_| name != *b"IEND");
+        Some((name, bytes.get(start + 8..end)))
+    })
 }
 
 /// Whether it has its last chunk.
