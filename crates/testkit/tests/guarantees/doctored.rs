@@ -72,8 +72,7 @@ fn a_test_that_nobody_runs_is_refused() {
     refused(CI, &[is_ignored], "it is ignored");
     let with_feature = tests("crates/http/tests/tower.rs", &["a_service_answers_inside_tower"]);
     refused(CI, &[with_feature], "a feature keeps it out");
-    let looks_away =
-        tests("crates/journals/sqlite/tests/damage.rs", &["a_real_disk_that_is_full_loses_nothing"]);
+    let looks_away = tests("crates/trainers/trajectories/tests/dataset.rs", &["child"]);
     refused(CI, &[looks_away], "unless a variable is set");
     refused("cargo test -p trainyard-journal", &[KEPT], "CI does not run");
     refused("cargo test --workspace --exclude trainyard-core", &[KEPT], "CI does not run");
@@ -99,8 +98,8 @@ fn what_keeps_a_test_out_can_be_taken_away() {
             tests("crates/http/tests/tower.rs", &["a_service_answers_inside_tower"]),
         ),
         (
-            "TRAINYARD_SMALL_DISK=/mnt cargo test -p trainyard-sqlite",
-            tests("crates/journals/sqlite/tests/damage.rs", &["a_real_disk_that_is_full_loses_nothing"]),
+            "TRAINYARD_BUILD_IN=/mnt cargo test -p trainyard-trajectories",
+            tests("crates/trainers/trajectories/tests/dataset.rs", &["child"]),
         ),
         ("cargo test -p trainyard-core --test properties an_old", KEPT),
     ] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, ExprLit, Item, Lit, Meta, Stmt, Token, parse_quote};
+use syn::{Attribute, Block, Expr, ExprLit, Item, Lit, Meta, Stmt, Token, parse_quote};
 
 /// One test function, compiled as a part of one target.
 #[derive(Clone)]
@@ -62,10 +62,11 @@ impl Scope {
     }
 
     fn items(&self, items: &[Item], found: &mut Vec<TestFn>) -> Result<(), String> {
+        let consts: Vec<_> = items.iter().filter_map(text_of).collect();
         for item in items {
             if let Item::Fn(function) = item {
                 let name = function.sig.ident.to_string();
-                let variables = function.block.stmts.iter().filter_map(looks_away).collect();
+                let variables = looks_away(&function.block, &consts);
                 self.function(&function.attrs, &name, variables, found);
             } else if let Item::Mod(module) = item {
                 let name = module.ident.to_string();
@@ -163,30 +164,65 @@ fn conditions(attributes: &[Attribute], name: &str) -> Vec<Meta> {
     found
 }
 
-/// The variable that a statement like `let Some(folder) = env::var_os("NAME") else { return };` asks for. One that is
-/// not named by a literal is nobody's.
-fn looks_away(statement: &Stmt) -> Option<String> {
-    let mut words = Vec::new();
-    let mut literal = None;
-    flatten(statement.to_token_stream(), &mut |token| match token {
-        TokenTree::Ident(word) => words.push(word.to_string()),
-        TokenTree::Literal(value) => {
-            let value = value.to_string();
-            literal = literal.take().or_else(|| Some(value.trim_matches('"').to_owned()));
-        }
-        TokenTree::Punct(_) | TokenTree::Group(_) => {}
+/// Variables without which a body that says `let Some(folder) = env::var_os("NAME") else { return };`, or the same with
+/// an `if`, does nothing. One whose name is not found is nobody's.
+fn looks_away(body: &Block, consts: &[(String, String)]) -> Vec<String> {
+    let local = body.stmts.iter().filter_map(|statement| match statement {
+        Stmt::Item(item) => text_of(item),
+        Stmt::Local(_) | Stmt::Expr(..) | Stmt::Macro(_) => None,
     });
-    let has = |wanted: &str| words.iter().any(|word| word == wanted);
-    ((has("var") || has("var_os")) && has("env") && has("return")).then(|| literal.unwrap_or_default())
+    let consts: Vec<_> = consts.iter().cloned().chain(local).collect();
+    let asked = body.stmts.iter().filter_map(|statement| {
+        let (asks, otherwise) = match statement {
+            Stmt::Local(local) => {
+                let init = local.init.as_ref()?;
+                let Expr::Block(otherwise) = &*init.diverge.as_ref()?.1 else { return None };
+                (&init.expr, &otherwise.block)
+            }
+            Stmt::Expr(Expr::If(asks), _) => (&asks.cond, &asks.then_branch),
+            Stmt::Expr(..) | Stmt::Item(_) | Stmt::Macro(_) => return None,
+        };
+        let does_nothing = otherwise.stmts.iter().all(|statement| {
+            matches!(statement, Stmt::Macro(_) | Stmt::Expr(Expr::Return(_) | Expr::Macro(_), _))
+        });
+        let name = if does_nothing { asked_for(asks.to_token_stream())? } else { return None };
+        let known = consts.iter().find(|(known, _)| *known == name);
+        Some(match (name.strip_prefix('"'), known) {
+            (Some(name), _) => name.trim_end_matches('"').to_owned(),
+            (None, Some((_, text))) => text.clone(),
+            (None, None) => String::new(),
+        })
+    });
+    asked.collect()
 }
 
-fn flatten(tokens: TokenStream, each: &mut impl FnMut(TokenTree)) {
+/// What stands first in the brackets after `var` or `var_os`.
+fn asked_for(tokens: TokenStream) -> Option<String> {
+    let mut is_next = false;
     for token in tokens {
         match token {
-            TokenTree::Group(group) => flatten(group.stream(), each),
-            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => each(token),
+            TokenTree::Ident(word) => is_next = word == "var" || word == "var_os",
+            TokenTree::Group(group) if is_next => {
+                return Some(
+                    group.stream().into_iter().next().map_or_else(String::new, |first| first.to_string()),
+                );
+            }
+            TokenTree::Group(group) => {
+                if let Some(found) = asked_for(group.stream()) {
+                    return Some(found);
+                }
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => is_next = false,
         }
     }
+    None
+}
+
+/// The name and the text of a constant that is one.
+fn text_of(item: &Item) -> Option<(String, String)> {
+    let Item::Const(constant) = item else { return None };
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &*constant.expr else { return None };
+    Some((constant.ident.to_string(), text.value()))
 }
 
 /// The functions that stand in a `proptest!`, with their attributes.
@@ -235,6 +271,9 @@ mod tests {
             let word = "else";
             let Some(folder) = std::env::var_os("SMALL_DISK") else { return };
             let Ok(other) = env::var(OTHER) else { return };
+            const THIRD: &str = "THIRD_DISK";
+            if std::env::var_os(THIRD).is_none() { println!("no disk"); return; }
+            let Some(more) = std::env::var_os("MORE") else { goes_on(); return };
             let home = std::env::var("HOME").unwrap();
             if home.is_empty() { return }
         }
@@ -286,7 +325,7 @@ mod tests {
             ("elsewhere.rs", "other::other", 1, 0, ""),
             ("root.rs", "plain", 1, 0, ""),
             ("root.rs", "barred", 2, 1, ""),
-            ("root.rs", "only_if", 1, 0, "SMALL_DISK "),
+            ("root.rs", "only_if", 1, 0, "SMALL_DISK  THIRD_DISK"),
             ("root.rs", "later", 2, 1, ""),
             ("root.rs", "any", 1, 1, ""),
             ("root.rs", "another", 1, 0, ""),
