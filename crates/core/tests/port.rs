@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use support::desk::{Desk, on, outside, plain, secs, usual};
@@ -10,62 +12,137 @@ use trainyard_core::port::{Changes, Handle, HandleError, Observed, Pending, Rece
 use trainyard_core::*;
 
 /// A handle on a desk, which can be looked at and no more.
-struct Reader(Mutex<Desk>);
+struct Reader {
+    desk: Mutex<Desk>,
+}
+
+/// One that counts editions.
+struct Counting {
+    desk: Mutex<Desk>,
+    edition: AtomicU64,
+}
+
+macro_rules! reads {
+    ($name:ident $(, $more:item)?) => {
+        impl Handle for $name {
+            fn now(&self) -> Timestamp {
+                self.desk.lock().unwrap().now
+            }
+
+            fn job_id(&self) -> JobId {
+                JobId::from_u128(self.desk.lock().unwrap().id())
+            }
+
+            fn submit(&self, _: Submission) -> Pending<Receipt> {
+                refuse()
+            }
+
+            fn cancel(&self, _: JobId, _: Reason) -> Pending<()> {
+                refuse()
+            }
+
+            fn set_rule(&self, _: Subject, _: RetrainRule, _: Template) -> Pending<()> {
+                refuse()
+            }
+
+            fn observe(&self, _: Subject, _: Observation) -> Pending<Observed> {
+                refuse()
+            }
+
+            fn activate(&self, _: ModelId) -> Pending<()> {
+                refuse()
+            }
+
+            fn retire(&self, _: Subject) -> Pending<()> {
+                refuse()
+            }
+
+            fn finished(&self, _: JobId) -> Pending<Outcome> {
+                refuse()
+            }
+
+            fn read(&self, look: &mut dyn FnMut(&Yard)) {
+                // Whoever looks may look again meanwhile, as at a yard that many look at.
+                let yard = self.desk.lock().unwrap().yard.clone();
+                look(&yard);
+            }
+
+            fn progress(&self, _: JobId) -> Option<Progress> {
+                None
+            }
+
+            fn subscribe(&self) -> Box<dyn Changes> {
+                unreachable!("nobody listens here")
+            }
+
+            $($more)?
+        }
+    };
+}
+
+reads!(Reader);
+reads!(
+    Counting,
+    fn edition(&self) -> Option<u64> {
+        Some(self.edition.load(Ordering::SeqCst))
+    }
+);
 
 impl Reader {
-    fn refuse<T: Send + 'static>() -> Pending<T> {
-        Box::pin(std::future::ready(Err(HandleError::Stopped { reason: Reason::new("it only reads") })))
+    fn new(desk: Desk) -> Self {
+        Self { desk: Mutex::new(desk) }
     }
 }
 
-impl Handle for Reader {
-    fn now(&self) -> Timestamp {
-        self.0.lock().unwrap().now
+impl Counting {
+    fn new() -> Self {
+        Self { desk: Mutex::new(Desk::new()), edition: AtomicU64::new(7) }
     }
 
-    fn job_id(&self) -> JobId {
-        JobId::from_u128(self.0.lock().unwrap().id())
+    /// Something else is committed.
+    fn change(&self) {
+        self.edition.fetch_add(1, Ordering::SeqCst);
     }
+}
 
-    fn submit(&self, _: Submission) -> Pending<Receipt> {
-        Self::refuse()
-    }
+fn refuse<T: Send + 'static>() -> Pending<T> {
+    Box::pin(std::future::ready(Err(HandleError::Stopped { reason: Reason::new("it only reads") })))
+}
 
-    fn cancel(&self, _: JobId, _: Reason) -> Pending<()> {
-        Self::refuse()
-    }
+/// What is kept at a glance is the number of looks that were taken.
+fn look<H: Handle>(glance: &Glance<u32>, handle: &H, looks: &Cell<u32>) -> u32 {
+    glance.of(handle, |_| {
+        looks.set(looks.get() + 1);
+        looks.get()
+    })
+}
 
-    fn set_rule(&self, _: Subject, _: RetrainRule, _: Template) -> Pending<()> {
-        Self::refuse()
-    }
+#[test]
+fn a_glance_is_taken_anew_after_a_change_and_only_then() {
+    let (handle, glance, looks) = (Counting::new(), Glance::new(), Cell::new(0));
+    assert_eq!([(); 3].map(|()| look(&glance, &handle, &looks)), [1, 1, 1]);
+    handle.change();
+    assert_eq!([(); 3].map(|()| look(&glance, &handle, &looks)), [2, 2, 2]);
+}
 
-    fn observe(&self, _: Subject, _: Observation) -> Pending<Observed> {
-        Self::refuse()
-    }
+#[test]
+fn who_has_looked_earlier_and_is_slower_takes_nothing_back() {
+    let (handle, glance) = (Counting::new(), Glance::new());
+    let slow = glance.of(&handle, |_| {
+        handle.change();
+        assert_eq!(glance.of(&handle, |_| "newer"), "newer");
+        "older"
+    });
+    assert_eq!(slow, "older");
+    assert_eq!(glance.of(&handle, |_| "anew"), "newer");
+}
 
-    fn activate(&self, _: ModelId) -> Pending<()> {
-        Self::refuse()
-    }
-
-    fn retire(&self, _: Subject) -> Pending<()> {
-        Self::refuse()
-    }
-
-    fn finished(&self, _: JobId) -> Pending<Outcome> {
-        Self::refuse()
-    }
-
-    fn read(&self, look: &mut dyn FnMut(&Yard)) {
-        look(&self.0.lock().unwrap().yard);
-    }
-
-    fn progress(&self, _: JobId) -> Option<Progress> {
-        None
-    }
-
-    fn subscribe(&self) -> Box<dyn Changes> {
-        unreachable!("nobody listens here")
-    }
+#[test]
+fn without_editions_every_glance_is_a_look() {
+    let handle = Reader::new(Desk::new());
+    assert_eq!(handle.edition(), None);
+    let (glance, looks) = (Glance::default(), Cell::new(0));
+    assert_eq!([(); 3].map(|()| look(&glance, &handle, &looks)), [1, 2, 3]);
 }
 
 #[test]
@@ -85,7 +162,7 @@ fn what_is_read_through_a_handle_is_what_the_yard_says() {
     desk.sleep_through(secs(5));
 
     let (known, blockers) = (desk.job(waiting).clone(), desk.explain(waiting));
-    let reader = Reader(Mutex::new(desk));
+    let reader = Reader::new(desk);
     assert_eq!(reader.job(waiting), Some(known));
     assert_eq!(reader.explain(waiting), Some(blockers));
     assert!(!reader.explain(waiting).unwrap().is_empty());

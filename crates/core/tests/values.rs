@@ -32,6 +32,7 @@ fn values_are_shown_as_people_write_them() {
     assert_eq!(format!("{:?}", number(0.75)), "Score(0.75)");
     assert_eq!(format!("{:?}", Timestamp::from_millis(-5)), "-5ms");
     assert_eq!(format!("{:?}", Reason::new("a \"word\"")), r#""a \"word\"""#);
+    assert_eq!(format!("{:?}", Glance::<u8>::new()), "Glance { .. }");
     let node = Resources::slots(4).with(resource("gpu"), 2);
     assert_eq!(format!("{node:?}"), r#"{"slot": 4, "gpu": 2}"#);
 }
