@@ -160,6 +160,57 @@ fn there_are_only_so_many_queues() {
 }
 
 #[test]
+fn everything_in_the_books_is_listed() {
+    let mut desk = Desk::new();
+    for node in [2, 1] {
+        desk.join(node, Resources::slots(1));
+    }
+    for (subject, class) in ["b", "a"].into_iter().zip(two_queues()) {
+        let job = desk.submit(subject, &class);
+        desk.train(job, Metrics::new());
+        let template = Template { class, parameters: Parameters::default(), admission: Admission::Join };
+        let (rule, template) = (RetrainRule::new(Trigger::Fresh { at_least: 1 }), Arc::new(template));
+        desk.ok(&Command::SetRule { subject: on(subject), rule, template });
+    }
+    let yard = &desk.yard;
+    assert_eq!(yard.nodes().map(|(id, _)| id).collect::<Vec<_>>(), [1, 2].map(NodeId::from_u128));
+    assert_eq!(yard.queues().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["long", "short"]);
+    assert_eq!(yard.rules().map(|(subject, _)| subject.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(yard.registries().map(Registry::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(yard.jobs().map(|job| job.subject.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    for registry in yard.registries() {
+        assert_eq!(
+            yard.models(registry).map(|model| model.id).collect::<Vec<_>>(),
+            [yard.active_model(registry).unwrap().id]
+        );
+    }
+}
+
+/// The form of a stored queue is older than that.
+#[test]
+fn how_much_a_queue_keeps_is_told_in_a_fact_of_its_own() {
+    let mut desk = Desk::new();
+    keep(&mut desk, &queue("line"), Some(7), Some(8));
+    let events: Vec<Event> = desk.yard.snapshot().into_iter().map(|fact| fact.event).collect();
+    let retention = Retention { finished_max: Some(7), models_max: Some(8) };
+    assert!(events.contains(&Event::RetentionSet { queue: queue("line"), retention }));
+    let stored = Restored::Queue { name: queue("line"), queue: Queue::default() };
+    assert!(events.contains(&Event::Restored(Box::new(stored))), "{events:?}");
+}
+
+#[test]
+fn a_node_has_only_so_many_kinds() {
+    let mut desk = Desk::new();
+    let mut join = |count: usize| {
+        let kind = |n| (Kind::new(format!("kind {n}")).unwrap(), Placement::InProcess);
+        let abilities = Abilities { kinds: (0..count).map(kind).collect(), capacity: Resources::slots(1) };
+        desk.send(&Command::JoinNode { node: NodeId::from_u128(1), abilities })
+    };
+    join(Abilities::KINDS_MAX).unwrap();
+    assert_eq!(join(Abilities::KINDS_MAX + 1), Err(Rejection::TooManyKinds));
+}
+
+#[test]
 fn the_newest_model_is_active_unless_somebody_else_decides() {
     let mut desk = Desk::with_slots(1);
     let first = {

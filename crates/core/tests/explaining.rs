@@ -58,6 +58,16 @@ fn its_queue() {
 }
 
 #[test]
+fn a_queue_with_room_holds_nobody_back() {
+    let mut desk = Desk::with_slots(1);
+    let settings = QueueSettings { running_max: Some(2), ..QueueSettings::default() };
+    desk.ok(&Command::ConfigureQueue { queue: queue("line"), settings });
+    desk.submit("first", &usual());
+    let second = desk.submit("second", &usual());
+    assert!(matches!(desk.explain(second)[..], [Blocker::NoCapacity { .. }]), "{:?}", desk.explain(second));
+}
+
+#[test]
 fn its_subject() {
     let mut desk = Desk::with_slots(1);
     let first = desk.submit("subject", &usual());
@@ -80,6 +90,22 @@ fn its_subject() {
     assert_eq!(desk.explain(second), std::slice::from_ref(&paused));
     let behind = Blocker::SubjectBehind { job: second };
     assert_eq!(desk.explain(third), [paused, behind, Blocker::Behind { jobs: 1 }]);
+}
+
+#[test]
+fn of_its_subject_only_who_could_go_first_is_in_the_way() {
+    let mut desk = Desk::with_slots(1);
+    let reason = Reason::new("look first");
+    desk.ok(&Command::PauseQueue { queue: queue("line"), reason: reason.clone() });
+    let paused = Blocker::QueuePaused { queue: queue("line"), reason: reason.clone() };
+    let first = desk.submit("subject", &usual());
+    desk.ok(&Command::Hold { job: first, reason: reason.clone() });
+    let second = desk.submit("subject", &usual());
+    let other = desk.submit("subject", &class(|class| class.retry.retries_max = 1));
+    assert_eq!(desk.explain(first), [Blocker::Held { reason }, paused.clone()], "who comes later is not");
+    assert_eq!(desk.explain(second), std::slice::from_ref(&paused), "nor is who is held");
+    let behind = Blocker::Behind { jobs: 1 };
+    assert_eq!(desk.explain(other), [paused, behind], "nor is work of another sort");
 }
 
 #[test]
@@ -139,6 +165,35 @@ fn kept_for_another() {
     desk.cancel(big);
     assert_eq!(desk.explain(small), []);
     assert!(desk.is_running(small) && desk.is_running(first));
+}
+
+#[test]
+fn room_that_is_kept_holds_back_only_who_comes_later_and_has_no_other() {
+    let mut desk = Desk::new();
+    desk.settings(|settings| settings.reserve_after = secs(60));
+    desk.join(1, Resources::slots(4));
+    let wide = class(|class| class.resources = Resources::slots(4));
+    let reason = Reason::new("look first");
+    let held = Blocker::Held { reason: reason.clone() };
+    desk.submit("first", &usual());
+    let hold = |desk: &mut Desk, subject: &str| {
+        let mut submission = desk.submission(subject, &usual());
+        submission.not_before = Some(at(1));
+        let (job, _) = desk.admit(submission).unwrap();
+        desk.ok(&Command::Hold { job, reason: reason.clone() });
+        job
+    };
+    let before = hold(&mut desk, "before");
+    let big = desk.submit("big", &wide);
+    let after = hold(&mut desk, "after");
+    desk.pass(secs(60));
+    assert_eq!(desk.explain(before), std::slice::from_ref(&held), "it goes first");
+    let behind = Blocker::Behind { jobs: 1 };
+    assert_eq!(desk.explain(after), [held.clone(), Blocker::Reserved { job: big }, behind.clone()]);
+    // A node that big does not fit into has room for those who come after it.
+    desk.join(2, Resources::slots(1));
+    assert!(!desk.is_running(big));
+    assert_eq!(desk.explain(after), [held, behind]);
 }
 
 #[test]

@@ -263,6 +263,19 @@ fn a_trainer_that_always_gives_up_is_held_too() {
 }
 
 #[test]
+fn a_word_of_its_node_counts_as_running_time() {
+    let mut desk = Desk::with_slots(1);
+    let job = desk.submit("subject", &usual());
+    desk.pass(secs(100));
+    let epoch = desk.yard.node(NODE).unwrap().epoch;
+    desk.ok(&Command::RenewNode { node: NODE, epoch });
+    assert_eq!(desk.yard.now(), desk.now);
+    assert_eq!(desk.yard.node(NODE).unwrap().seen_at, desk.now);
+    desk.pass(NODE_LEASE);
+    assert_eq!(desk.job(job).ran, secs(100), "up to the last word of the node, and no further");
+}
+
+#[test]
 fn a_node_that_is_not_heard_of_is_lost_with_its_work() {
     let mut desk = Desk::with_slots(1);
     let job = desk.submit("subject", &usual());

@@ -158,6 +158,35 @@ fn who_has_handed_over_wins_when_the_holder_does_not_in_time() {
 }
 
 #[test]
+fn of_those_who_have_handed_over_in_time_the_first_to_reach_wins() {
+    for (handed, winner) in [(vec![2], 2), (vec![2, 1], 1)] {
+        let (mut desk, job, runs) = racing(3, None, |class| class.limits.time = Some(secs(60)));
+        for run in &runs {
+            report(&mut desk, *run, 1, 90);
+        }
+        for n in handed {
+            hand_over(&mut desk, runs[n]);
+        }
+        desk.pass(secs(90));
+        assert_eq!(champion(&desk, job), won_by(winner, runs[winner]));
+    }
+}
+
+#[test]
+fn who_hands_over_with_the_target_itself_is_next_in_the_order() {
+    let (mut desk, job, runs) = racing(3, None, |_| {});
+    report(&mut desk, runs[0], 1, 90);
+    let trained =
+        Trained { artifact: Some(Reference::new(runs[1].lease.to_string())), metrics: Metrics::new() };
+    let end = RunEnd::Completed { trained, model: ModelId::from_u128(7), last: Some((1, score(90))) };
+    assert_eq!(desk.ok(&Command::Finish { run: runs[1], end }), Answer::Ended { outcome: None });
+    assert!(desk.job(job).contest().unwrap().holds(candidate(&desk, job, 1).id));
+    fail(&mut desk, runs[0]);
+    assert_eq!(champion(&desk, job), won_by(1, runs[1]));
+    assert_eq!(rebuilt(&desk.log), desk.yard);
+}
+
+#[test]
 fn when_the_holder_fails_whoever_has_handed_over_wins_in_the_same_step() {
     let (mut desk, job, runs) = racing(4, None, |_| {});
     for run in &runs[..3] {

@@ -65,6 +65,34 @@ fn a_rule_fires_once() {
 }
 
 #[test]
+fn a_rule_submits_what_its_template_says() {
+    let mut desk = Desk::with_slots(1);
+    let class = class(|class| class.retry.retries_max = 3);
+    let parameters = Parameters::new(*b"lists=auto").unwrap();
+    let mut total = 0;
+    for admission in [Admission::Join, Admission::Trail] {
+        let template = Template { class: Arc::clone(&class), parameters: parameters.clone(), admission };
+        let (rule, template) = (fresh(), Arc::new(template));
+        desk.ok(&Command::SetRule { subject: on("index"), rule, template });
+        total += 10;
+        let job = fires(&mut desk, total);
+        let submitted = desk.log.iter().find_map(|fact| {
+            let Event::Submitted { submission } = &fact.event else { return None };
+            (submission.job == job).then(|| Arc::clone(submission))
+        });
+        let expected = Submission {
+            parameters: parameters.clone(),
+            admission,
+            watermark: Some(total),
+            ..Submission::new(job, on("index"), Arc::clone(&class))
+        };
+        assert_eq!(*submitted.unwrap(), expected);
+        assert_eq!(desk.job(job).parameters, parameters);
+        desk.complete(job);
+    }
+}
+
+#[test]
 fn a_decision_is_stored_when_it_says_something_else() {
     let mut desk = Desk::with_slots(1);
     set(&mut desk, fresh(), Admission::Join);
@@ -169,9 +197,11 @@ fn what_fires_but_cannot_be_let_in_waits_for_the_next_observation() {
     desk.ok(&Command::ConfigureQueue { queue: queue("line"), settings });
     desk.pass(secs(200));
     assert_eq!(desk.yard.unfinished(&on("index")).count(), 0);
+    let decision = desk.yard.rule(&on("index")).unwrap().decision.clone().unwrap();
     assert_eq!(
-        desk.yard.rule(&on("index")).unwrap().decision.as_ref().unwrap().verdict,
-        Verdict::Wait(vec![])
+        (decision.at, &decision.verdict),
+        (at(100), &Verdict::Wait(vec![])),
+        "told when the cooldown ended"
     );
     let observation = Observation { total: 20, lists: None };
     let job = JobId::from_u128(desk.id());

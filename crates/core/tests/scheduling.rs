@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use support::cases;
-use support::desk::{Desk, class, outside, plain, queue, resource, secs, usual};
+use support::desk::{Desk, class, on, outside, plain, queue, resource, secs, usual};
 use trainyard_core::*;
 
 /// One job to be submitted: how much later than the one before, how urgent, in which of two queues.
@@ -214,6 +214,74 @@ fn whoever_has_waited_long_is_kept_room_for() {
     assert!(desk.is_running(again) && !desk.is_running(small));
     desk.complete(again);
     assert!(desk.is_running(small));
+}
+
+#[test]
+fn room_is_kept_for_nobody_who_could_not_take_it() {
+    let ready = |stranger: &Arc<Class>| {
+        let mut desk = Desk::new();
+        desk.settings(|settings| settings.reserve_after = secs(60));
+        desk.join(1, Resources::slots(4).with(resource("gpu"), 2));
+        let paused = Command::PauseQueue { queue: queue("paused"), reason: Reason::new("maintenance") };
+        desk.ok(&paused);
+        desk.submit("first", &demand(1, 1));
+        let stranger = desk.submit("stranger", stranger);
+        desk.pass(secs(1));
+        let big = desk.submit("big", &demand(1, 2));
+        desk.pass(secs(30));
+        (desk, stranger, big)
+    };
+    let in_paused = |gpus| {
+        let Class { resources, .. } = (*demand(1, gpus)).clone();
+        class(|class| (class.queue, class.resources) = (queue("paused"), resources))
+    };
+    // One that fits nowhere, one whose queue is paused.
+    for class in [demand(1, 3), in_paused(2)] {
+        let (mut desk, stranger, big) = ready(&class);
+        desk.pass(secs(29));
+        let small = desk.submit("small", &demand(1, 1));
+        assert!(desk.is_running(small) && !desk.is_running(stranger), "nothing is kept for the stranger");
+        desk.complete(small);
+        desk.pass(secs(1));
+        let small = desk.submit("another", &demand(1, 1));
+        assert!(!desk.is_running(small), "and what is kept is kept for the first who could take it");
+        assert!(desk.explain(small).contains(&Blocker::Reserved { job: big }), "{:?}", desk.explain(small));
+    }
+}
+
+#[test]
+fn who_comes_now_starts_at_once_when_nothing_else_is_due() {
+    let started = |desk: &Desk, submission: &Submission| {
+        let Ruling { facts, .. } =
+            desk.yard.decide(desk.now, &Command::Submit(Arc::new(submission.clone()))).unwrap();
+        let is_start =
+            |fact: &Fact| matches!(&fact.event, Event::Started { job, .. } if *job == submission.job);
+        facts.iter().any(is_start)
+    };
+    let mut desk = Desk::with_slots(2);
+    let first = desk.submission("first", &usual());
+    assert!(started(&desk, &first));
+    let later = Submission { not_before: Some(desk.now.after(secs(10))), ..first.clone() };
+    assert!(!started(&desk, &later));
+    // Somebody else's moment has come, and nobody has looked.
+    desk.admit(Submission { subject: on("later"), ..later }).unwrap();
+    desk.sleep_through(secs(10));
+    let second = desk.submission("second", &usual());
+    assert!(!started(&desk, &second));
+    desk.ok(&Command::Tick);
+    assert!(started(&desk, &second));
+    desk.admit(second.clone()).unwrap();
+    assert!(!started(&desk, &desk.clone().submission("third", &usual())), "there is no room");
+
+    // Room has come, and somebody waits for it already.
+    let waiting = desk.submit("waiting", &usual());
+    let (run, model) = (desk.run(second.job), ModelId::from_u128(desk.id()));
+    let end = RunEnd::Completed { trained: Trained::default(), model, last: None };
+    desk.yard.take(desk.now, &Command::Finish { run, end }).unwrap();
+    let fourth = desk.submission("fourth", &usual());
+    assert!(!started(&desk, &fourth));
+    desk.admit(fourth.clone()).unwrap();
+    assert!(desk.is_running(waiting) && !desk.is_running(fourth.job));
 }
 
 #[test]

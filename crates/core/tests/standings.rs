@@ -348,3 +348,29 @@ fn another_try_from_a_checkpoint_is_measured_from_there() {
     desk.report(job, 41, Some(58));
     assert_eq!(standing(&desk, job).window.recent(), [60, 61, 58].map(score));
 }
+
+/// What was shown last matters only to who may show it again.
+#[test]
+fn a_snapshot_tells_nothing_of_what_was_shown_last_once_it_is_over() {
+    let shown = |desk: &Desk| {
+        let is_shown = |fact: &&Fact| matches!(&fact.event, Event::Restored(one) if matches!(**one, Restored::Shown { .. }));
+        desk.yard.snapshot().iter().filter(is_shown).count()
+    };
+    let mut desk = Desk::with_slots(2);
+    let job = desk.submit("alone", &usual());
+    let mut submission = desk.submission("dataset", &usual());
+    submission.contest = Some(contest(2, None));
+    let (race, _) = desk.admit(submission).unwrap();
+    desk.report(job, 1, Some(50));
+    let runs = desk.runs(race);
+    for run in &runs {
+        desk.ok(&Command::Report { run: *run, step: 1, performance: Some(score(50)) });
+    }
+    assert_eq!(shown(&desk), 3);
+    let end = RunEnd::Failed(Failure { reason: Reason::new("broke"), advice: Advice::GiveUp });
+    desk.ok(&Command::Finish { run: runs[0], end });
+    assert_eq!(shown(&desk), 2);
+    desk.complete(job);
+    desk.cancel(race);
+    assert_eq!(shown(&desk), 0);
+}

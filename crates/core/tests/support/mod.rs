@@ -31,9 +31,38 @@ pub fn is_long() -> bool {
 pub fn rebuilt(log: &[Fact]) -> Yard {
     let mut yard = Yard::default();
     for fact in log {
-        yard.apply(fact).expect("a log that a yard has written");
+        yard.apply(&stored(fact)).expect("a log that a yard has written fits");
     }
     yard
+}
+
+/// A fact as a journal gives it back. The form of a stored job does not hold who has reached a target, at which step
+/// something was shown last, and who is leaving; that of a stored queue does not hold how much of its work is kept.
+fn stored(fact: &Fact) -> Fact {
+    let mut fact = fact.clone();
+    let Event::Restored(restored) = &mut fact.event else { return fact };
+    match &mut **restored {
+        Restored::Job(job) => {
+            if let Phase::Running(running) = &mut job.phase {
+                running.leaving.clear();
+            }
+            if let Some(extras) = &mut job.extras {
+                extras.standing.shown = None;
+                if let Some(contest) = &mut extras.contest {
+                    contest.holders.clear();
+                    contest.candidates.iter_mut().for_each(|candidate| candidate.standing.shown = None);
+                }
+            }
+        }
+        Restored::Queue { queue, .. } => queue.retention = Retention::default(),
+        Restored::Counters { .. }
+        | Restored::Node { .. }
+        | Restored::Rule { .. }
+        | Restored::Model { .. }
+        | Restored::Reached { .. }
+        | Restored::Shown { .. } => {}
+    }
+    fact
 }
 
 pub const KINDS: [&str; 2] = ["plain", "outside"];
