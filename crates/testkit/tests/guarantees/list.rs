@@ -4,9 +4,15 @@
 //! `best_effort(promise, where it ends, who stands guard)` or `not_promised(what one might think, why not)`. Then
 //! `TRAINYARD_RENEW_FIXTURES=1 cargo test -p trainyard-testkit --test guarantees`, and read the diff of the page.
 
+use crate::faults;
 use crate::row::{Row, best_effort, example, guaranteed, not_promised, step, tests};
 
-pub(crate) const ROWS: &[Row<'_>] = &[
+/// All rows.
+pub(crate) fn rows() -> Vec<Row<'static>> {
+    [ROWS, faults::ROWS].concat()
+}
+
+const ROWS: &[Row<'_>] = &[
     guaranteed(
         "what was acknowledged is there after a crash",
         "an answer ahead of the disk; a commit that was torn",

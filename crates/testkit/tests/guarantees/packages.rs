@@ -139,6 +139,7 @@ impl Target {
             "lib" | "rlib" | "proc-macro" => Chosen::Lib,
             "bin" => Chosen::Bins,
             "test" => Chosen::Test(text(&target["name"])),
+            "example" => Chosen::Example(text(&target["name"])),
             _ => return None,
         };
         let required = array(&target["required-features"]).map(text).collect();
@@ -183,6 +184,7 @@ fn is_set(name: &str, value: Option<&str>, run: &Run, features: &BTreeSet<&str>)
         ("debug_assertions", None) => Ok(!run.release),
         ("feature", Some(feature)) => Ok(features.contains(feature)),
         ("target_os", Some(system)) => Ok(system == "linux"),
+        ("target_env", Some(library)) => Ok(library == "gnu"),
         ("target_family", Some(family)) => Ok(family == "unix"),
         (name, None) => Ok(run.cfgs.contains(name)),
         (name, Some(value)) => Err(format!("the condition `{name} = {value:?}`")),

@@ -62,6 +62,8 @@ pub(crate) enum Chosen {
     Tests,
     /// One file of tests.
     Test(String),
+    /// One example that has tests.
+    Example(String),
     /// Examples in documentation.
     Doc,
 }
@@ -174,6 +176,7 @@ impl Run {
                 "--bins" => _ = run.targets.insert(Chosen::Bins),
                 "--tests" => run.targets.extend([Chosen::Lib, Chosen::Bins, Chosen::Tests]),
                 "--test" => _ = run.targets.insert(Chosen::Test(value()?)),
+                "--example" => _ = run.targets.insert(Chosen::Example(value()?)),
                 "--doc" => _ = run.targets.insert(Chosen::Doc),
                 "--ignored" => run.ignored = Ignored::Only,
                 "--include-ignored" => run.ignored = Ignored::Included,
