@@ -14,7 +14,7 @@ use support::{LONG, until, until_told};
 use trainyard_eliza::{Absence, Backend, Runtime, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_process::AtShutdown;
-use trainyard_server::{ElizaCommand, Presence, Service, ServiceConfig, ValidateCommand};
+use trainyard_server::{ElizaCommand, OpenError, Presence, Service, ServiceConfig, ValidateCommand};
 
 const SECONDS: Duration = Duration::from_secs(10);
 
@@ -209,6 +209,10 @@ fn the_yard_knows_what_trained_a_model_when_the_catalogue_is_lost() {
     for ending in ["", "-wal", "-shm"] {
         drop(fs::remove_file(folder.path().join(format!("yard.sqlite{ending}"))));
     }
+    // That this is wanted has to be said.
+    let refused = Service::open(config(folder.path(), &program)).map(drop).unwrap_err();
+    assert!(matches!(&refused, OpenError::Journal(error) if error.is_corrupt()), "{refused:?}");
+    fs::remove_file(folder.path().join("yard.sqlite.lock")).unwrap();
     let (service, agent) = open(config(folder.path(), &program));
     assert_eq!((agent.list("jobs").len(), agent.list("models").len()), (0, 0));
     let again = agent.start(&json!({ "backend": "cuda", "iterations": 1 }));

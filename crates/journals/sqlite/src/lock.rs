@@ -52,8 +52,8 @@ impl Last {
     pub(crate) fn check(&self, name: &str, head: Position) -> Result<(), JournalError> {
         match self {
             Self::Closed(closed) if *closed > head => Err(JournalError::corrupt(name).with_source(format!(
-                "it was closed at record {closed} and ends at {head}: its write-ahead log is gone or damaged, or the \
-                 file is an older copy (if that is wanted, remove the lock file beside it)"
+                "it was closed at record {closed} and ends at {head}: the file or its write-ahead log is gone, \
+                 damaged or an older copy (if that is wanted, remove the lock file beside it)"
             ))),
             Self::Closed(_) | Self::Gone(_) | Self::Unknown => Ok(()),
         }
