@@ -129,13 +129,18 @@ pub(crate) fn fill_until_killed(folder: &Path, jobs: u64) -> Result<()> {
     let (yard, _) =
         builder(folder).slots(SLOTS).trainer(kind()?, nothing).trainer(Kind::new("long")?, long).start()?;
 
-    // Memory once everything has its size, and at the end.
-    let early = (jobs / 10).max(AT_ONCE);
-    run_through(&yard, 0, early)?;
-    let at_first = resident_bytes();
-    run_through(&yard, early, jobs - early)?;
-    let growth = resident_bytes() as f64 / at_first as f64;
-    println!("memory after {jobs} jobs, beside after {early}\t{growth:.2}\tflat");
+    // Memory once everything has its size, and from there on: of the last fifth beside the second.
+    let part = (jobs / 10).max(AT_ONCE);
+    let mut resident = vec![];
+    for from in (0..jobs).step_by(usize::try_from(part)?) {
+        run_through(&yard, from, part.min(jobs - from))?;
+        resident.push(resident_bytes() as f64);
+    }
+    let mean = |parts: &[f64]| parts.iter().sum::<f64>() / parts.len().max(1) as f64;
+    let growth = mean(&resident[resident.len() - 2..]) / mean(&resident[2..4]);
+    let megabytes: Vec<String> = resident.iter().map(|bytes| format!("{:.0}", bytes / 1e6)).collect();
+    println!("memory in MB after each tenth of {jobs} jobs: {}\t\t", megabytes.join(" "));
+    println!("  the end beside the third and fourth tenth\t{growth:.2}\tflat");
     if done.load(Ordering::Relaxed) != jobs {
         return Err("not every job was trained".into());
     }
