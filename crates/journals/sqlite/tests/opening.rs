@@ -54,6 +54,21 @@ fn a_lock_file_of_the_dead_is_no_obstacle() {
 }
 
 #[test]
+fn a_mark_that_is_older_than_the_file_is_no_closing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("yard.sqlite");
+    let lock = folder.path().join("yard.sqlite.lock");
+    filled(&path, 8);
+    // A power cut: what the last holder wrote to the lock file was not on disk yet.
+    fs::write(&lock, "closed at record 5\n").unwrap();
+    let (journal, opened) = open(&path);
+    assert_eq!(opened.head, Position::new(8));
+    assert!(opened.recovered.is_some_and(|recovered| recovered.pages > Some(0)), "{opened:?}");
+    drop(journal);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "closed at record 8\n");
+}
+
+#[test]
 fn opening_says_what_it_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("yard.sqlite");
