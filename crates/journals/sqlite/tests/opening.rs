@@ -54,6 +54,38 @@ fn a_lock_file_of_the_dead_is_no_obstacle() {
 }
 
 #[test]
+fn an_older_copy_takes_the_place_of_a_journal_whose_other_files_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy] = ["yard.sqlite", "copy.sqlite"].map(|name| folder.path().join(name));
+    filled(&path, 5);
+    let shell = Connection::open(&path).unwrap();
+    shell.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    drop(shell);
+    let (mut journal, _) = open(&path);
+    for n in 6..=8 {
+        commit_one(&mut journal, n).unwrap();
+    }
+    drop(journal);
+    assert_eq!(verify(&path).unwrap().records, 8);
+
+    fs::copy(&copy, &path).unwrap();
+    for beside in ["yard.sqlite-wal", "yard.sqlite-shm"] {
+        fs::remove_file(folder.path().join(beside)).unwrap();
+    }
+    let refused = open_fails(&path);
+    assert!(
+        refused.is_corrupt() && chain(&refused).contains("the file is an older copy"),
+        "{}",
+        chain(&refused)
+    );
+    assert!(verify(&path).unwrap_err().is_corrupt());
+    fs::remove_file(folder.path().join("yard.sqlite.lock")).unwrap();
+    assert_eq!(verify(&path).unwrap().records, 5);
+    let (mut journal, _) = open(&path);
+    assert_eq!(records(&mut journal).unwrap().len(), 5);
+}
+
+#[test]
 fn a_mark_that_is_older_than_the_file_is_no_closing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("yard.sqlite");
