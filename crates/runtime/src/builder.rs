@@ -9,6 +9,7 @@ use trainyard_core::{Abilities, Answer, Command, Epoch, Kind, NodeId, Placement,
 use trainyard_journal::{Journal, failpoint};
 
 use crate::board::Board;
+use crate::bulk::Bulk;
 use crate::context::Wiring;
 use crate::engine::{Agenda, Engine};
 use crate::floor::{Floor, Registered};
@@ -144,8 +145,8 @@ impl Builder {
         self
     }
 
-    /// How many commands may wait; who asks for more is told [`HandleError::Busy`](trainyard_core::port::HandleError).
-    /// Default: 4,096; at least 1.
+    /// How many calls may wait; who asks for more is told [`HandleError::Busy`](trainyard_core::port::HandleError).
+    /// Those of [`Trainyard::submit_all`] have a bound of their own besides. Default: 4,096; at least 1.
     pub fn inbox_max(mut self, commands: usize) -> Self {
         self.inbox_max = commands.max(1);
         self
@@ -216,6 +217,7 @@ impl Builder {
             waiters: Waiters::default(),
             clock,
             inbox_max: self.inbox_max,
+            bulk: Bulk::new(Trainyard::BULK_MAX),
             time: SharedTime::default(),
             stopped: OnceLock::new(),
             is_deserted: AtomicBool::new(false),

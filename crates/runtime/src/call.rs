@@ -4,6 +4,7 @@ use trainyard_core::port::{HandleError, Observed, Receipt};
 use trainyard_core::{Answer, Checkpoint, Command, Reason, Rejection, Run, RunEnd, Subject, Timestamp};
 
 use crate::ShutdownReport;
+use crate::bulk::Room;
 use crate::telemetry;
 use crate::ticket::Promise;
 
@@ -12,7 +13,7 @@ pub(crate) enum Call {
     /// Somebody asks for something.
     Ask(Command, Reply),
     /// Somebody asks for much of the same at once.
-    AskAll(Vec<Command>, Promise<Vec<Result<Receipt, Rejection>>>),
+    AskAll(Vec<Command>, Promise<Vec<Result<Receipt, Rejection>>>, Room),
     /// A run has put something down.
     Shown(Run),
     /// A candidate has reached the target, and has put that down.
@@ -45,7 +46,7 @@ impl Call {
     pub(crate) fn refuse(self, reason: &Reason) {
         match self {
             Self::Ask(_, reply) => reply.refuse(reason),
-            Self::AskAll(_, promise) => promise.answer(Err(stopped(reason))),
+            Self::AskAll(_, promise, _) => promise.answer(Err(stopped(reason))),
             Self::Checkpoint(_, _, promise) | Self::Recovered(_, promise) => {
                 promise.answer(Err(stopped(reason)));
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use trainyard_core::port::{HandleError, Receipt};
 use trainyard_core::{Command, JobId, Outcome, Reason, Rejection, Timestamp, Yard};
 
+use crate::bulk::Bulk;
 use crate::call::{Call, Reply, stopped};
 use crate::context::Wiring;
 use crate::hub::Hub;
@@ -23,6 +24,7 @@ pub(crate) struct House {
     pub(crate) waiters: Waiters,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) inbox_max: usize,
+    pub(crate) bulk: Bulk,
     pub(crate) time: SharedTime,
     pub(crate) stopped: OnceLock<Reason>,
     /// Whether the last handle is gone.
@@ -67,7 +69,10 @@ impl House {
 
     /// Asks the driver for many submissions at once.
     pub(crate) fn ask_all(&self, commands: Vec<Command>) -> Ticket<Vec<Result<Receipt, Rejection>>> {
-        self.call(|promise| Call::AskAll(commands, promise))
+        match self.bulk.take(commands.len()) {
+            Some(room) => self.call(|promise| Call::AskAll(commands, promise, room)),
+            None => Ticket::answered(Err(HandleError::Busy { max: self.bulk.max() })),
+        }
     }
 
     fn call<T>(&self, call: impl FnOnce(Promise<T>) -> Call) -> Ticket<T> {

@@ -17,6 +17,7 @@
 
 mod board;
 mod builder;
+mod bulk;
 mod call;
 mod clock;
 mod context;

@@ -107,7 +107,10 @@ impl Trainyard {
     /// [`Trainyard::submit`]: one hand-over, one answer and one commit, or a few when the jobs bring much along.
     ///
     /// At most [`Trainyard::SUBMISSIONS_MAX`] in one call; with more nothing is done, and the answer is
-    /// [`HandleError::TooMany`](trainyard_core::port::HandleError::TooMany).
+    /// [`HandleError::TooMany`](trainyard_core::port::HandleError::TooMany). At most four times as many wait in all such
+    /// calls together; with more the answer is [`HandleError::Busy`](trainyard_core::port::HandleError::Busy).
+    ///
+    /// A subscriber is told each of them like any other change: with a buffer that holds fewer it misses the rest.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -144,6 +147,9 @@ impl Trainyard {
 
     /// The most submissions that one call of [`Trainyard::submit_all`] takes.
     pub const SUBMISSIONS_MAX: usize = 65_536;
+
+    /// The most submissions that wait in such calls.
+    pub(crate) const BULK_MAX: usize = 4 * Self::SUBMISSIONS_MAX;
 
     /// Takes a job back. It is over at once; its trainer is told to stop, and occupies its slot until it has.
     pub fn cancel(&self, job: JobId, reason: Reason) -> Ticket<()> {

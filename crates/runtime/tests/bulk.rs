@@ -104,3 +104,17 @@ fn a_yard_that_is_left_takes_nothing() {
     shut_down(&yard);
     assert!(matches!(wait(yard.submit_all(all)), Err(HandleError::Stopped { .. })));
 }
+
+#[test]
+fn there_is_a_bound_on_what_waits_in_all_calls() {
+    let rig = Rig::new();
+    let yard = rig.start(|_: &mut Context, _: &JobToTrain| Ok(Trained::default()));
+    let max = Trainyard::SUBMISSIONS_MAX;
+    let many = vec![submissions(&yard, 1).remove(0); max];
+    // Nothing is committed while somebody looks: the driver has taken one call at most.
+    let tickets = yard.read(|_| [(); 6].map(|()| yard.submit_all(many.clone())));
+    let answers = tickets.map(wait);
+    assert!(answers[..4].iter().all(|answer| answer.as_ref().is_ok_and(|all| all.len() == max)));
+    assert_eq!(answers[5], Err(HandleError::Busy { max: 4 * max }));
+    assert!(wait(yard.submit_all(many)).is_ok(), "there is room again");
+}

@@ -1,4 +1,5 @@
-//! Every invariant can fail: histories that are doctored, and worlds with a bug in them.
+//! Every invariant can fail: histories that are doctored, and worlds with a bug in them. All but that nothing fails by
+//! itself, for which no bug is at hand.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
@@ -479,6 +480,33 @@ fn a_yard_that_miscounts_is_noticed() {
 }
 
 #[test]
+fn a_yard_that_has_forgotten_what_is_taken_of_a_resource_is_noticed() {
+    let mut history = History::new(5);
+    let gpu = Resource::new("gpu").unwrap();
+    let needy = with_class(1, |class| class.resources = Resources::slots(1).with(gpu.clone(), 1));
+    let kinds = [(inside(), Placement::InProcess)].into();
+    let abilities = Abilities { kinds, capacity: Resources::slots(5).with(gpu, 1) };
+    history.send(Command::JoinNode { node: node(), abilities });
+    let before = history.log.len();
+    history.submit(needy);
+    // The same again, in a yard in which the job needs no such thing.
+    let mut other = Yard::default();
+    for fact in &history.log[..before] {
+        other.apply(fact).unwrap();
+    }
+    for fact in &history.log[before..] {
+        let mut fact = fact.clone();
+        if let Event::Submitted { submission } = &mut fact.event {
+            *submission = Arc::new(plain(1));
+        }
+        other.apply(&fact).unwrap();
+    }
+    history.checker.audit(&history.yard).unwrap();
+    let breach = history.checker.audit(&other).unwrap_err();
+    assert_eq!(breach.invariant, Invariant::NodesAreNotOversubscribed, "{breach}");
+}
+
+#[test]
 fn a_disk_that_loses_what_it_has_synced_is_noticed() {
     for seed in 1..=20 {
         let faults = Faults { betrays: Odds::ALWAYS, crash: Odds::one_in(100), ..Faults::none() };
@@ -497,7 +525,9 @@ fn a_disk_that_betrays_one_node_is_noticed_by_another() {
     for seed in 1..=10 {
         let faults = Faults { betrays: Odds::ALWAYS, crash: Odds::one_in(100), ..Faults::none() };
         let faults = Faults { away_max: Duration::from_secs(10), ..faults };
-        Simulation::new(seed).with_nodes(3).with_faults(faults).with_events(2_000).run().unwrap_err();
+        let world = Simulation::new(seed).with_nodes(3).with_faults(faults).with_events(2_000);
+        let violation = world.run().unwrap_err();
+        assert_eq!(violation.breach.invariant, Invariant::TheDiskIsRead, "{violation}");
     }
 }
 

@@ -52,7 +52,9 @@ impl SqliteJournal {
         check_log(&path, &name)?;
         let connection = connect(&path, &name, options)?;
         failpoint!(JournalConnected);
-        let was_closed = matches!(last, Last::Closed(_));
+        // After a power cut the lock file may say what it said before: that it was closed somewhere earlier.
+        let (head, _) = schema::ends(&connection).map_err(failed)?;
+        let was_closed = last == Last::Closed(head);
         let recovered =
             if left > 0 && !was_closed { Some(recover(&connection, left).map_err(failed)?) } else { None };
         failpoint!(JournalRecovered);

@@ -60,6 +60,10 @@
 //! `yard.sqlite-wal`; without the latter the newest commits are missing. `yard.sqlite-shm` and `yard.sqlite.lock`
 //! need no copy. Check a copy with [`verify`].
 //!
+//! Before a copy takes the place of a journal, remove what is beside that: `yard.sqlite-wal`, `yard.sqlite-shm` and
+//! `yard.sqlite.lock`. A log is no good over another file than its own, and the lock file says at which record the
+//! journal was closed: one that ends before that is refused.
+//!
 //! What is beside the journal in a data folder (artifacts, checkpoints) is older or newer than the copy: copy the
 //! journal first, so that everything it refers to is there.
 

@@ -99,12 +99,7 @@ impl Lock {
         }
         let before = read(&mut file);
         let last = Last::of(before.clone());
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(me().as_bytes())
-        };
-        write(&mut file).map_err(failed("write"))?;
+        put(&mut file, &me()).map_err(failed("write"))?;
         Ok((Self { file, leave: Leave::AsBefore(before) }, last))
     }
 
@@ -132,12 +127,10 @@ impl Drop for Lock {
 
 impl Lock {
     fn leave(&mut self) -> std::io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
         match &self.leave {
-            Leave::Nothing | Leave::AsBefore(None) => Ok(()),
-            Leave::AsBefore(Some(text)) => self.file.write_all(format!("{text}\n").as_bytes()),
-            Leave::ClosedAt(head) => self.file.write_all(format!("{CLOSED}{head}\n").as_bytes()),
+            Leave::Nothing | Leave::AsBefore(None) => self.file.set_len(0),
+            Leave::AsBefore(Some(text)) => put(&mut self.file, &format!("{text}\n")),
+            Leave::ClosedAt(head) => put(&mut self.file, &format!("{CLOSED}{head}\n")),
         }
     }
 }
@@ -147,6 +140,14 @@ pub(crate) fn beside(journal: &Path, suffix: &str) -> PathBuf {
     let mut path = journal.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// Puts a text in the place of what is there, over it: on a disk that is full there is room for that, and whoever fails
+/// leaves what was there.
+fn put(file: &mut File, text: &str) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 fn read(file: &mut File) -> Option<String> {

@@ -71,7 +71,10 @@ fn find_hole(mut log: impl Read) -> std::io::Result<Option<u64>> {
             damaged = Some(number);
         }
         let ends_commit = word(&frame, 4) != 0;
-        is_followed |= damaged.is_some() && ends_commit && (is_salted || is_first_damage);
+        // What an earlier log has left is no end: in a commit that was torn, a part may not have been written over it.
+        // Both of its salts are other ones; damage is to one of them.
+        let is_of_this = is_salted || (is_first_damage && is_half_salted(&frame, salt));
+        is_followed |= damaged.is_some() && ends_commit && is_of_this;
         before = Sums { stored, found };
     }
     Ok(None)
@@ -81,6 +84,11 @@ fn find_hole(mut log: impl Read) -> std::io::Result<Option<u64>> {
 struct Sums {
     stored: (u32, u32),
     found: (u32, u32),
+}
+
+fn is_half_salted(frame: &[u8], salt: (u32, u32)) -> bool {
+    let (first, second) = pair(frame, 8);
+    first == salt.0 || second == salt.1
 }
 
 /// SQLite's checksum, going on from that of what came before.

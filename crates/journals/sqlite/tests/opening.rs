@@ -54,6 +54,53 @@ fn a_lock_file_of_the_dead_is_no_obstacle() {
 }
 
 #[test]
+fn an_older_copy_takes_the_place_of_a_journal_whose_other_files_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy] = ["yard.sqlite", "copy.sqlite"].map(|name| folder.path().join(name));
+    filled(&path, 5);
+    let shell = Connection::open(&path).unwrap();
+    shell.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    drop(shell);
+    let (mut journal, _) = open(&path);
+    for n in 6..=8 {
+        commit_one(&mut journal, n).unwrap();
+    }
+    drop(journal);
+    assert_eq!(verify(&path).unwrap().records, 8);
+
+    fs::copy(&copy, &path).unwrap();
+    for beside in ["yard.sqlite-wal", "yard.sqlite-shm"] {
+        fs::remove_file(folder.path().join(beside)).unwrap();
+    }
+    let refused = open_fails(&path);
+    assert!(
+        refused.is_corrupt() && chain(&refused).contains("the file is an older copy"),
+        "{}",
+        chain(&refused)
+    );
+    assert!(verify(&path).unwrap_err().is_corrupt());
+    fs::remove_file(folder.path().join("yard.sqlite.lock")).unwrap();
+    assert_eq!(verify(&path).unwrap().records, 5);
+    let (mut journal, _) = open(&path);
+    assert_eq!(records(&mut journal).unwrap().len(), 5);
+}
+
+#[test]
+fn a_mark_that_is_older_than_the_file_is_no_closing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("yard.sqlite");
+    let lock = folder.path().join("yard.sqlite.lock");
+    filled(&path, 8);
+    // A power cut: what the last holder wrote to the lock file was not on disk yet.
+    fs::write(&lock, "closed at record 5\n").unwrap();
+    let (journal, opened) = open(&path);
+    assert_eq!(opened.head, Position::new(8));
+    assert!(opened.recovered.is_some_and(|recovered| recovered.pages > Some(0)), "{opened:?}");
+    drop(journal);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "closed at record 8\n");
+}
+
+#[test]
 fn opening_says_what_it_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("yard.sqlite");

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use trainyard_core::Fact;
 use trainyard_journal::{Journal, JournalError, Position};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions, verify};
-use trainyard_testkit::journal_conformance::{numbered, read_all};
+use trainyard_testkit::journal_conformance::{commit, numbered, read_all};
 
 use support::{chain, commit_one, move_log, open};
 
@@ -238,4 +238,44 @@ fn a_log_that_was_begun_anew_has_no_hole() {
     drop((journal, shell));
     let (verified, read) = found(&path, &files);
     assert_eq!((verified.unwrap(), read.unwrap().len()), (9, 9));
+}
+
+#[test]
+fn a_commit_that_was_torn_over_an_earlier_log_is_no_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("killed.sqlite");
+    let (mut journal, _) = open(&path);
+    for n in 1..=60 {
+        commit_one(&mut journal, n).unwrap();
+    }
+    let shell = Connection::open(&path).unwrap();
+    shell.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
+    commit_one(&mut journal, 61).unwrap();
+    let before = bytes(&path);
+    let many: Vec<Fact> = (0..2_000).map(|_| numbered(62)).collect();
+    commit(&mut journal, numbered(62).at, &many).unwrap();
+    let after = bytes(&path);
+    assert_eq!(before[1].len(), after[1].len(), "it is written over what was there");
+    drop((journal, shell));
+
+    // The disk wrote its frames in any order when the power went: some are as they were in the log before.
+    let frame = 24 + PAGE;
+    let places = (32..after[1].len()).step_by(frame);
+    let changed: Vec<_> =
+        places.filter(|at| before[1][*at..at + frame] != after[1][*at..at + frame]).collect();
+    assert!(changed.len() > 8, "{changed:?}");
+    let ends_commit = |at: &usize| before[1][at + 4..at + 8] != [0; 4];
+    assert!(changed[..changed.len() - 2].iter().any(ends_commit), "one of them looks like an end");
+    for at in &changed {
+        for lost in [*at..at + frame, *at..at + frame / 2, at + frame / 2..at + frame] {
+            let mut files = after.clone();
+            files[1][lost.clone()].copy_from_slice(&before[1][lost.clone()]);
+            let (verified, read) = found(&folder.path().join("yard.sqlite"), &files);
+            if files[1] == after[1] {
+                continue;
+            }
+            assert_eq!(verified.map_err(|error| chain(&error)), Ok(61), "{lost:?}");
+            assert_eq!(read.map_err(|error| chain(&error)).unwrap().len(), 61, "{lost:?}");
+        }
+    }
 }

@@ -220,7 +220,7 @@ impl Engine {
 
 fn commands_of(call: &Call) -> usize {
     match call {
-        Call::AskAll(commands, _) => commands.len(),
+        Call::AskAll(commands, ..) => commands.len(),
         Call::Ask(..)
         | Call::Shown(_)
         | Call::Reached(_)
@@ -234,7 +234,7 @@ fn commands_of(call: &Call) -> usize {
 fn weight_of(call: &Call) -> usize {
     match call {
         Call::Ask(command, _) => weight(command),
-        Call::AskAll(commands, _) => commands.iter().map(weight).sum(),
+        Call::AskAll(commands, ..) => commands.iter().map(weight).sum(),
         Call::Shown(_)
         | Call::Reached(_)
         | Call::Checkpoint(..)

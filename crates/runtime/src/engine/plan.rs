@@ -36,7 +36,8 @@ impl Engine {
                 batch.push(Command::Observe { subject, observation, job, repeats }, reply);
             }
             Call::Ask(command, reply) => batch.push(command, reply),
-            Call::AskAll(commands, promise) => {
+            Call::AskAll(commands, promise, room) => {
+                drop(room);
                 let reply = Reply::AllSubmitted(commands.len(), promise);
                 batch.push_all(commands, reply);
             }

@@ -104,9 +104,9 @@ impl Disk {
         file.plan.fate = Some(fate);
     }
 
-    /// Takes back what was planned and has not happened.
-    pub(super) fn unplan(&self) {
-        self.0.file.lock().plan = Plan::default();
+    /// Takes back what was planned and has not happened. Says whether nothing of the kind was left.
+    pub(super) fn unplan(&self) -> bool {
+        std::mem::take(&mut self.0.file.lock().plan).fate.is_none()
     }
 
     /// Lets the next turn fail to begin, because somebody else has the journal.

@@ -97,14 +97,14 @@ impl World {
         let Some(up) = &mut self.nodes[node].up else { return Ok(()) };
         let turned = up.driver.turn(now, &commands);
         let is_begun = self.disk.begins() > begins;
-        self.disk.unplan();
+        let has_struck = self.disk.unplan();
         let calls =
             commands.into_iter().zip(users).map(|(command, is_users)| Call { command, is_users }).collect();
         match turned {
             // What was planned for a later commit than there was has not happened.
             Ok(turned) => self.fly(node, Flight { calls, before, turned }),
             Err(DriveError::Journal(error)) if error.is_locked() && !is_begun => self.try_again(node, calls),
-            Err(error) if fault.is_some() => {
+            Err(error) if fault.is_some() && has_struck => {
                 if matches!(error, DriveError::Journal(_)) {
                     self.report.faults.add(fault.unwrap_or(Fault::FailedBefore));
                     up.inbox.splice(0..0, calls);

@@ -63,6 +63,13 @@ impl Checker {
                 }
             }
         }
+        for ((id, name), counted) in used {
+            let amount = yard.node(*id).map_or(0, |node| node.used.amount(name));
+            if amount != *counted {
+                let what = format!("of {name} on {id} {counted} are taken, the yard says {amount}");
+                return breach(Invariant::NodesAreNotOversubscribed, what);
+            }
+        }
         Ok(())
     }
 }

@@ -36,7 +36,8 @@ pub enum Invariant {
     KeysAreUnique,
     /// The time of facts, and of turns, does not go back.
     TimeGoesOn,
-    /// No limit of time is overstepped, and none is enforced too early.
+    /// Nothing that the yard says is due is left undone, no limit on waiting or running is enforced too early, and nobody
+    /// stalls who has no limit on that.
     LimitsAreKept,
     /// The journal, read anew from its bytes, leads to the same yard.
     ReplayIsTheSame,
