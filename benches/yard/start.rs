@@ -38,7 +38,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     let (way, ping) = (median(&mut ways), median(&mut pings));
     row("from the answer to the trainer's first line, median", &micros(way), "");
     row("  a bare channel there and back between two threads", &micros(ping), "");
-    row("  ours beside it", &format!("{:.2}", way / ping), "<= 6");
+    row("  from answer to trainer, beside the channel", &format!("{:.3}", way / ping), "<= 6");
     row("  a trainer's thread has waited, and was woken, per start", &format!("{waits:.2}"), "<= 2");
     Ok(())
 }
