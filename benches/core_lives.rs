@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use trainyard_benches::table::Figure;
 use trainyard_benches::{resident_bytes, thread_cpu_seconds};
 use trainyard_core::{
     Abilities, Class, Command, Event, Fact, JobId, Kind, ModelId, NodeId, Placement, QueueName,
@@ -28,10 +29,12 @@ fn main() {
         let best = (0..5).map(|_| world.live(LIVES / 5)).fold(0.0, f64::max);
         costs.push(1.0 / best);
         let target = if waiting == 100_000 { ">= 300,000" } else { "" };
+        tell(&format!("lives a second through the core, {waiting} waiting"), &format!("{best:.0}"), target);
         println!("{waiting:>12}   {best:>34.0}   {target}");
         if waiting == 1_000_000 {
             #[expect(clippy::cast_precision_loss, reason = "a figure to read")]
             let each = grown as f64 / waiting as f64;
+            tell("memory of a waiting job in the core", &format!("{each:.0} bytes"), "<= 400");
             println!(
                 "memory of a waiting job without parameters: {each:.0} bytes (target <= 400; resident set)"
             );
@@ -40,7 +43,13 @@ fn main() {
     if only.is_some() {
         return;
     }
+    let grown = format!("{:.3}", costs[2] / costs[0]);
+    tell("cost of a life at 1,000,000 waiting / at 1,000", &grown, "<= 2.5");
     println!("cost per life at 1,000,000 waiting / at 1,000: {:.2} (target <= 2.5)", costs[2] / costs[0]);
+}
+
+fn tell(figure: &str, measured: &str, target: &str) {
+    Figure::new(figure, measured, target).tell();
 }
 
 struct World {

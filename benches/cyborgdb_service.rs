@@ -24,6 +24,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use trainyard_benches::http::{Client, message};
 use trainyard_benches::load::{Ask, Clients, Helper, be_clients, role};
+use trainyard_benches::table::Figure;
 use trainyard_benches::{argument, environment, median, process_cpu_seconds};
 use trainyard_core::Switch;
 use trainyard_cyborgdb::Settings;
@@ -113,6 +114,8 @@ impl Table {
         let word = if is_ahead { "" } else { "  behind" };
         println!("{figure:<58} {:>16} {:>12} {beside:>8}{word}", shown(theirs), shown(ours));
         self.is_behind |= !is_ahead;
+        let target = format!("theirs: {}", shown(theirs));
+        Figure::judged(figure, &shown(ours), &target, Some(is_ahead)).tell();
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod load;
+pub mod table;
 
 use std::error::Error;
 use std::fs;

@@ -16,6 +16,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::{Value, json};
 use trainyard_benches::median;
+use trainyard_benches::table::Figure;
 
 #[path = "lives/ours.rs"]
 mod ours;
@@ -25,6 +26,9 @@ mod raw;
 use ours::Submitters;
 
 const SUBMITTERS: u64 = 256;
+
+/// Those that are in this program: the limit, and ours with callers on threads of their own and as tasks, as peers have.
+const OWN: [&str; 3] = ["raw", "trainyard", "trainyard-tasks"];
 
 /// What is told in a life of ours once it is on disk: that it is submitted, and that it is over.
 const ACKNOWLEDGEMENTS: f64 = 2.0;
@@ -39,8 +43,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     }
     check_disk(&options.folder)?;
+    // In the order in which they are reported.
     let mut contestants =
-        vec![Contestant::own("raw", options.jobs)?, Contestant::own("trainyard", options.jobs)?];
+        OWN.map(|name| Contestant::own(name, options.jobs)).into_iter().collect::<Result<Vec<_>, _>>()?;
     if options.peers {
         for (peer, jobs) in PEERS {
             contestants.push(Contestant::peer(peer, jobs)?);
@@ -57,7 +62,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         for contestant in &mut contestants {
             let measured = contestant.run(&options, false)?;
             println!(
-                "  round {round}: {:<10} {:>9.0}/s  {:5.1} s  {:6.1} us of CPU each",
+                "  round {round}: {:<15} {:>9.0}/s  {:5.1} s  {:6.1} us of CPU each",
                 contestant.name,
                 measured.rate(),
                 measured.seconds,
@@ -76,7 +81,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 /// Prints the table, and says whether every target is met.
 fn report(contestants: &[Contestant]) -> bool {
     let rates = |place: usize| contestants[place].measured.iter().map(Measured::rate).collect::<Vec<f64>>();
-    let (raw, threads, tasks) = (rates(0), rates(1), rates(2));
+    let [raw, threads, tasks] = [0, 1, 2].map(rates);
     println!("\n{:<42} {:>10} {:>18} {:>10}", "medians", "per second", "ours beside it", "target");
     println!("{:<42} {:>10.0}", "ours: lives, submitted by threads", median(&mut threads.clone()));
     println!("{:<42} {:>10.0}", "ours: lives, submitted by tasks", median(&mut tasks.clone()));
@@ -87,13 +92,15 @@ fn report(contestants: &[Contestant]) -> bool {
         let ratio = median(&mut ratios);
         let target = target.map_or(String::new(), |target| {
             is_met &= ratio >= target;
+            let (measured, wanted) = (format!("{ratio:.3}"), format!(">= {target}"));
+            Figure::judged(&format!("lives beside {what}"), &measured, &wanted, Some(ratio >= target)).tell();
             format!(">= {target}{}", if ratio >= target { "" } else { ", missed" })
         });
         println!("{what:<42} {:>10.0} {ratio:>18.2} {target:>10}", median(&mut theirs.to_vec()));
     };
     row("plain file: acknowledgements", &threads, &raw, 1.0, Some(OF_RAW));
     row("the same beside ours, two a life", &threads, &raw, ACKNOWLEDGEMENTS, None);
-    for (place, peer) in contestants.iter().enumerate().skip(3) {
+    for (place, peer) in contestants.iter().enumerate().skip(OWN.len()) {
         row(&format!("{} {}: lives", peer.name, peer.version()), &tasks, &rates(place), 1.0, Some(OF_A_PEER));
     }
     is_met
@@ -109,7 +116,7 @@ fn count_syncs(contestants: &[Contestant], options: &Options) -> Result<(), Box<
     for contestant in contestants {
         let measured = contestant.run(options, true)?;
         println!(
-            "  {:<10} {:>8} for {:>8} = {:.3} each, at {:.0}/s",
+            "  {:<15} {:>8} for {:>8} = {:.3} each, at {:.0}/s",
             contestant.name,
             measured.syncs,
             measured.jobs,

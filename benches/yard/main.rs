@@ -8,6 +8,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use trainyard_benches::table::Figure;
 use trainyard_core::{Class, Kind, QueueName, Reason, Subject, Submission, Trained};
 use trainyard_runtime::{Builder, Context, JobToTrain, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
@@ -74,7 +75,9 @@ impl Options {
 
 /// A line of the table.
 pub(crate) fn row(figure: &str, measured: &str, target: &str) {
-    println!("{figure:<58} {measured:>12} {target:>22}");
+    let told = Figure::new(figure, measured, target);
+    println!("{figure:<58} {measured:>12} {target:>22}  {}", told.word());
+    told.tell();
 }
 
 /// A yard on the journal that `trainyard::open` takes, in which nothing has a trainer yet.

@@ -140,7 +140,7 @@ pub(crate) fn fill_until_killed(folder: &Path, jobs: u64) -> Result<()> {
     let growth = mean(&resident[resident.len() - 2..]) / mean(&resident[2..4]);
     let megabytes: Vec<String> = resident.iter().map(|bytes| format!("{:.0}", bytes / 1e6)).collect();
     println!("memory in MB after each tenth of {jobs} jobs: {}\t\t", megabytes.join(" "));
-    println!("  the end beside the third and fourth tenth\t{growth:.2}\tflat");
+    println!("  the end beside the third and fourth tenth\t{growth:.3}\t<= 1.10");
     if done.load(Ordering::Relaxed) != jobs {
         return Err("not every job was trained".into());
     }

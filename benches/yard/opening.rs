@@ -24,10 +24,12 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     }
     let time = median(&mut times);
     row("open an empty yard and stop", &format!("{time:.2} ms"), "");
-    row("  beside the 68 ms that graphile-worker publishes", &format!("{:.3}", time / PEER_MILLIS), "< 1");
+    row("  open and stop, beside the 68 ms of graphile-worker", &format!("{:.3}", time / PEER_MILLIS), "< 1");
     match syncs(folder.path())? {
-        Some(syncs) => row("  syncs of the disk, counted by strace", &syncs.to_string(), "<= 3"),
-        None => row("  syncs of the disk: no strace here", "", "<= 3"),
+        Some(syncs) => {
+            row("  open and stop: syncs of the disk, counted by strace", &syncs.to_string(), "<= 3")
+        }
+        None => row("  open and stop: syncs of the disk, no strace here", "", "<= 3"),
     }
     Ok(())
 }

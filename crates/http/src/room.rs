@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// How much memory the bodies, or the answers, of all requests may take together. Counted in kibibytes.
@@ -16,6 +16,10 @@ pub(crate) struct Room {
     /// The seat of the one that may wait for more while it holds something. If many did, each could wait for what the
     /// others hold.
     growing: Arc<Semaphore>,
+    /// The seat of the one that is next of those that hold nothing: it looks again whenever something is given back, and
+    /// takes all it wants or nothing. A part in its hands would be lacking to whoever grows, and frees more by that.
+    entering: Arc<Semaphore>,
+    given_back: Arc<Notify>,
     /// For how long anybody may wait.
     patience: Duration,
 }
@@ -41,7 +45,27 @@ impl Room {
     pub(crate) fn new(bytes_max: usize, patience: Duration) -> Room {
         let kib_max = u32::try_from(bytes_max / 1024).unwrap_or(u32::MAX);
         let free = Arc::new(Semaphore::new(kib_max as usize));
-        Room { free, kib_max, growing: Arc::new(Semaphore::new(1)), patience }
+        let seat = || Arc::new(Semaphore::new(1));
+        Room { free, kib_max, growing: seat(), entering: seat(), given_back: Arc::default(), patience }
+    }
+
+    /// Waits in line, behind whoever grows.
+    async fn enter(&self, kib: u32) -> OwnedSemaphorePermit {
+        let _next = self.entering.acquire().await.expect("the semaphore is never closed");
+        loop {
+            if let Ok(entered) = Arc::clone(&self.free).try_acquire_many_owned(kib) {
+                return entered;
+            }
+            // What was given back since is remembered.
+            self.given_back.notified().await;
+        }
+    }
+
+    /// Waits for those that hold something; `None` when another one does.
+    async fn wait_to_grow(&self, kib: u32) -> Option<OwnedSemaphorePermit> {
+        let _seat = self.growing.try_acquire().ok()?;
+        let free = Arc::clone(&self.free);
+        Some(free.acquire_many_owned(kib).await.expect("the semaphore is never closed"))
     }
 
     /// Nothing, which may grow.
@@ -69,20 +93,18 @@ impl Share {
         let Some(room) = self.room.as_ref().filter(|_| lacks_kib > 0) else {
             return Ok(());
         };
-        let free = Arc::clone(&room.free);
-        let more = match Arc::clone(&free).try_acquire_many_owned(lacks_kib) {
+        let Some(held) = &mut self.held else {
+            self.held = Some(timeout(room.patience, room.enter(lacks_kib)).await.map_err(|_| NoRoom)?);
+            return Ok(());
+        };
+        let more = match Arc::clone(&room.free).try_acquire_many_owned(lacks_kib) {
             Ok(more) => more,
             Err(_) => {
-                let seat = self.held.as_ref().map(|_| room.growing.try_acquire()).transpose();
-                let _seat = seat.map_err(|_| NoRoom)?;
-                let more = timeout(room.patience, free.acquire_many_owned(lacks_kib)).await;
-                more.map_err(|_| NoRoom)?.expect("the semaphore is never closed")
+                let more = timeout(room.patience, room.wait_to_grow(lacks_kib)).await;
+                more.ok().flatten().ok_or(NoRoom)?
             }
         };
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            None => self.held = Some(more),
-        }
+        held.merge(more);
         Ok(())
     }
 
@@ -98,6 +120,15 @@ impl Share {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).saturating_mul(times);
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         kib.min(room.kib_max).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let (Some(room), Some(held)) = (&self.room, self.held.take()) {
+            drop(held);
+            room.given_back.notify_one();
+        }
     }
 }
 
@@ -186,6 +217,28 @@ mod tests {
             third.grow(500 * 1024, 1).await.unwrap();
         });
         assert_eq!(free_kib(&room), 0);
+    }
+
+    #[test]
+    fn whoever_has_nothing_yet_holds_up_nobody_who_has_something() {
+        let room = Room::new(1_000 * 1024, Duration::from_secs(60));
+        let (mut first, mut second, mut third) = (room.share(), room.share(), room.share());
+        block_on(async {
+            first.grow(900 * 1024, 1).await.unwrap();
+            let mut waiting = std::pin::pin!(second.grow(200 * 1024, 1));
+            let mut behind = std::pin::pin!(third.grow(100 * 1024, 1));
+            let grown = tokio::select! {
+                biased;
+                _ = &mut waiting => panic!("there is no room for it"),
+                _ = &mut behind => panic!("it came later"),
+                grown = first.grow(950 * 1024, 1) => grown,
+            };
+            grown.unwrap();
+            drop(first);
+            waiting.await.unwrap();
+            behind.await.unwrap();
+        });
+        assert_eq!(free_kib(&room), 700);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a service is told.
 
+mod eliza;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,20 +9,17 @@ use std::time::Duration;
 
 use trainyard_core::Kind;
 use trainyard_cyborgdb::Settings;
-use trainyard_eliza::{Backend, Runtime};
-use trainyard_http::PublicUrl;
 use trainyard_http::secret::Secret;
-use trainyard_process::AtShutdown;
-use trainyard_prompt::{Endpoint, Optimizer};
+use trainyard_http::{PublicUrl, ServerConfig};
 use trainyard_runtime::{Clock, SystemClock, Trainer};
 
 use crate::clock::OtherClock;
 use crate::disk::Disk;
-use crate::eliza::{ElizaConfig, MakeLearner, Measure, Way};
+use crate::eliza::ElizaConfig;
 use crate::heygen::{HeyGenConfig, MakeTrainer};
 use crate::mathfi::MathFiConfig;
 use crate::own::OwnTrainers;
-use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos};
+use crate::{Contestants, GroupPhotos};
 
 /// What a service is told; everything but the folder has a default.
 ///
@@ -34,6 +33,8 @@ use crate::{Contestants, ElizaBenchmark, ElizaCommand, ElizaLessons, GroupPhotos
 pub struct ServiceConfig {
     data: PathBuf,
     listen: SocketAddr,
+    bodies_bytes: Option<usize>,
+    answers_bytes: Option<usize>,
     public_url: Option<PublicUrl>,
     journal: JournalChoice,
     open_access: OpenAccess,
@@ -76,6 +77,8 @@ impl ServiceConfig {
         Self {
             data: data.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            bodies_bytes: None,
+            answers_bytes: None,
             public_url: None,
             journal: JournalChoice::default(),
             open_access: OpenAccess::default(),
@@ -113,6 +116,23 @@ impl ServiceConfig {
     #[must_use]
     pub fn with_public_url(mut self, url: PublicUrl) -> Self {
         self.public_url = Some(url);
+        self
+    }
+
+    /// Lets the bodies of all requests take so many bytes of memory together, with what is made of them; beyond, they are
+    /// refused with a 503. One of CyborgDB's wire is counted as eight times its size. Default, bounds and what is not
+    /// counted: [`ServerConfig::with_bodies_bytes`].
+    #[must_use]
+    pub fn with_bodies_bytes(mut self, bytes: usize) -> Self {
+        self.bodies_bytes = Some(bytes);
+        self
+    }
+
+    /// Lets answers that clients have yet to take hold so many bytes of memory together; beyond, a 503 takes their place.
+    /// Default, bounds and what is not counted: [`ServerConfig::with_answers_bytes`].
+    #[must_use]
+    pub fn with_answers_bytes(mut self, bytes: usize) -> Self {
+        self.answers_bytes = Some(bytes);
         self
     }
 
@@ -204,11 +224,18 @@ impl ServiceConfig {
         &self.cyborgdb
     }
 
-    /// The URL that clients use when this is the address, without a slash at its end.
     pub(crate) fn own_trainers(&self) -> &OwnTrainers {
         &self.own
     }
 
+    /// How requests are taken in.
+    pub(crate) fn http(&self) -> ServerConfig {
+        let http = ServerConfig::new(self.listen);
+        let http = self.bodies_bytes.into_iter().fold(http, ServerConfig::with_bodies_bytes);
+        self.answers_bytes.into_iter().fold(http, ServerConfig::with_answers_bytes)
+    }
+
+    /// The URL that clients use when this is the address, without a slash at its end.
     pub(crate) fn url_at(&self, address: SocketAddr) -> String {
         self.public_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string)
     }
@@ -466,166 +493,6 @@ impl ServiceConfig {
     }
 }
 
-/// elizaOS.
-impl ServiceConfig {
-    /// How elizaOS's wire behaves. Without a token nobody is asked for one on a loopback address; on another one a
-    /// random one is made for the data folder, see [`Opened::eliza_token`](crate::Opened::eliza_token), unless
-    /// [`OpenAccess::Anywhere`] says otherwise. The host of a [public URL](ServiceConfig::with_public_url) is
-    /// known beside those that the settings name.
-    #[must_use]
-    pub fn with_eliza(mut self, settings: trainyard_eliza::Settings) -> Self {
-        self.eliza.settings = settings;
-        self
-    }
-
-    /// Whether an agent is attached. Default: [`Runtime::Attached`], for trajectories are kept here.
-    #[must_use]
-    pub fn with_eliza_runtime(mut self, runtime: Runtime) -> Self {
-        self.eliza.runtime = runtime;
-        self
-    }
-
-    /// Runs so many of its trainings at once, at least 1. Default: 1, as the original.
-    #[must_use]
-    pub fn with_eliza_running_max(mut self, trainings: u32) -> Self {
-        self.eliza.running_max = trainings.max(1);
-        self
-    }
-
-    /// Trains for a backend with a program. Default: `mlx` with [`ElizaCommand::mlx_lora`], and nothing else. Where
-    /// [`trainyard_process`] cannot run programs, which is everywhere but on Linux, such backends are not offered.
-    #[must_use]
-    pub fn with_eliza_command(mut self, backend: Backend, command: ElizaCommand) -> Self {
-        self.eliza.trainers.remove(&backend);
-        self.eliza.commands.insert(backend, command);
-        self
-    }
-
-    /// Trains for a backend with a trainer in this process, which is told what agents did. Jobs that an earlier process
-    /// had begun are trained with it, too.
-    #[must_use]
-    pub fn with_eliza_trainer(
-        mut self,
-        backend: Backend,
-        make: impl Fn(ElizaLessons) -> Arc<dyn Trainer> + Send + Sync + 'static,
-    ) -> Self {
-        self.eliza.commands.remove(&backend);
-        self.eliza.trainers.insert(backend, MakeLearner(Arc::new(make)));
-        self
-    }
-
-    /// Optimises prompts against this language model: that is what the backend `native` does then, unless it has a
-    /// [trainer](ServiceConfig::with_eliza_trainer) of its own. Default: none, and `native` is not offered.
-    #[must_use]
-    pub fn with_eliza_model(mut self, model: Endpoint) -> Self {
-        self.eliza.model = Some(model);
-        self
-    }
-
-    /// The way to a better prompt where a training does not name one. Default: [`Gepa`](trainyard_prompt::Gepa).
-    #[must_use]
-    pub fn with_eliza_optimizer(mut self, optimizer: Arc<dyn Optimizer>) -> Self {
-        self.eliza.optimizer = Way(optimizer);
-        self
-    }
-
-    /// Trains adapters beside the base model in this folder: a small llama over bytes, as
-    /// [`Base`](trainyard_finetune::Base) has it. That is what the backend `cpu` does, unless it has a
-    /// [program](ServiceConfig::with_eliza_command) or a [trainer](ServiceConfig::with_eliza_trainer) of its own. Default:
-    /// one that is made from scratch in the data folder when it is needed first, which takes some ten seconds.
-    #[must_use]
-    pub fn with_eliza_base(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.eliza.base = Some(folder.into());
-        self
-    }
-
-    /// What becomes of programs that train when the service is shut down. Default: they go on, and the next one finds
-    /// them again.
-    #[must_use]
-    pub fn with_eliza_at_shutdown(mut self, at_shutdown: AtShutdown) -> Self {
-        self.eliza.at_shutdown = at_shutdown;
-        self
-    }
-
-    /// How models are measured that programs and trainers of one's own have made, such as by a
-    /// [`ValidateCommand`](crate::ValidateCommand). Default: not at all. Those of the backends that are built in are
-    /// judged by rows that were held out, before and after.
-    #[must_use]
-    pub fn with_eliza_benchmark(mut self, benchmark: impl ElizaBenchmark) -> Self {
-        self.eliza.benchmark = Some(Measure(Arc::new(benchmark)));
-        self
-    }
-
-    /// Takes in the trajectories of a file when it is opened, once for what is in it: an object, an array of such, or
-    /// JSON lines. May be said for several. One that cannot be read keeps the service from being opened.
-    #[must_use]
-    pub fn with_eliza_trajectories(mut self, file: impl Into<PathBuf>) -> Self {
-        self.eliza.files.push(file.into());
-        self
-    }
-
-    /// Keeps so many trajectories; beyond, the oldest that is over goes, and while none is, no more come in. Default:
-    /// 100,000.
-    #[must_use]
-    pub fn with_eliza_trajectories_max(mut self, trajectories: u64) -> Self {
-        self.eliza.bounds.trajectories_max = trajectories;
-        self
-    }
-
-    /// Lets trajectories take so many bytes together, in the same way. Default: 20 GiB.
-    #[must_use]
-    pub fn with_eliza_bytes_max(mut self, bytes: u64) -> Self {
-        self.eliza.bounds.bytes_max = bytes;
-        self
-    }
-
-    /// Keeps so many datasets; beyond, the oldest that no training needs goes, and while there is none, no more are
-    /// built. Default: 1,000.
-    #[must_use]
-    pub fn with_eliza_datasets_max(mut self, datasets: u64) -> Self {
-        self.eliza.datasets_max = datasets;
-        self
-    }
-
-    /// What an adapter is based on in Ollama when neither the request nor its training says. Default:
-    /// `qwen2.5:7b-instruct`, as the original.
-    #[must_use]
-    pub fn with_eliza_base_model(mut self, model: impl Into<String>) -> Self {
-        self.eliza.base_model = model.into();
-        self
-    }
-
-    /// How elizaOS's wire behaves.
-    #[must_use]
-    pub fn eliza(&self) -> &trainyard_eliza::Settings {
-        &self.eliza.settings
-    }
-
-    /// The language model that prompts are optimised against, if there is one.
-    #[must_use]
-    pub fn eliza_model(&self) -> Option<&Endpoint> {
-        self.eliza.model.as_ref()
-    }
-
-    /// How many of its trainings run at once.
-    #[must_use]
-    pub fn eliza_running_max(&self) -> u32 {
-        self.eliza.running_max
-    }
-
-    /// What becomes of programs that train when the service is shut down.
-    #[must_use]
-    pub fn eliza_at_shutdown(&self) -> AtShutdown {
-        self.eliza.at_shutdown
-    }
-
-    /// The program that trains for a backend, if one does.
-    #[must_use]
-    pub fn eliza_command(&self, backend: Backend) -> Option<&ElizaCommand> {
-        self.eliza.commands.get(&backend)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -659,6 +526,17 @@ mod tests {
         assert!(exposed("10.0.0.1:1", open()));
         assert!(!exposed("0.0.0.0:1", keyed()));
         assert!(!exposed("0.0.0.0:1", open().with_open_access(OpenAccess::Anywhere)));
+    }
+
+    #[test]
+    fn memory_for_bodies_and_answers_is_the_servers_unless_said_otherwise() {
+        let told = |config: ServiceConfig| format!("{:?}", config.http());
+        let open = || ServiceConfig::new("data");
+        let http = || ServerConfig::new(open().listen());
+        let is = |http: ServerConfig| format!("{http:?}");
+        assert_eq!(told(open()), is(http()));
+        assert_eq!(told(open().with_bodies_bytes(2 << 20)), is(http().with_bodies_bytes(2 << 20)));
+        assert_eq!(told(open().with_answers_bytes(3 << 20)), is(http().with_answers_bytes(3 << 20)));
     }
 
     #[test]

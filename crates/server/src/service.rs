@@ -11,7 +11,7 @@ use std::time::Duration;
 use trainyard_core::{Class, QueueSettings, Resources};
 use trainyard_cyborgdb::Resynced;
 use trainyard_eliza::Backend;
-use trainyard_http::{Mounts, RunningServer, Server, ServerConfig};
+use trainyard_http::{Mounts, RunningServer, Server};
 use trainyard_journal::MemoryJournal;
 use trainyard_runtime::{Builder, Clock, ShutdownReport, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
@@ -299,7 +299,7 @@ impl House {
         let mut mounts = mounts.chain([indexes_mount]);
         let mounts = mounts.try_fold(Mounts::new(), Mounts::with);
         let mounts = mounts.expect("each prefix is there once");
-        let server = Server::start(ServerConfig::new(config.listen()), mounts)?;
+        let server = Server::start(config.http(), mounts)?;
         let url = config.url_at(server.local_addr());
         contests.adapter.listen_at(&url);
         portraits.adapter.listen_at(&url);

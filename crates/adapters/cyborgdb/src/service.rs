@@ -111,7 +111,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
         let admitted = self.edge.admit(&request);
         let is_json = request.header("content-type").is_some_and(is_json);
         let limits = *self.edge.settings.limits();
-        // A stranger's body is looked at, but not a large one.
+        // A stranger's body is looked at, but not one that takes of the room there is for bodies.
         let limit =
             if admitted.is_ok() { limits.body_bytes } else { limits.body_bytes.min(STRANGER_BYTES_MAX) };
         let (bytes, share) = match request.into_body().collect_for(limit, BODY_TIMES).await {
@@ -133,7 +133,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> CyborgDb<H, S> {
     }
 }
 
-const STRANGER_BYTES_MAX: usize = 1 << 20;
+/// What is not counted among [all bodies](trainyard_http::ServerConfig::with_bodies_bytes).
+const STRANGER_BYTES_MAX: usize = 64 << 10;
 /// How many times its size a body takes in memory while it is worked on: measured, up to seven.
 const BODY_TIMES: u32 = 8;
 

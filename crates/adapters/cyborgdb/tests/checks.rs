@@ -306,6 +306,10 @@ fn bodies_have_bounds() {
     ask(&bench, describe(many.as_bytes()), key).says(413, "Request body holds more than 20 values");
     ask(&bench, describe("[".repeat(199).as_bytes()), key).says(400, "There was an error parsing the body");
     ask(&bench, describe(b"{\"index_name\":\"\xff\"}"), key).says(400, "There was an error parsing the body");
+    // What is not JSON comes before the key, but a stranger's is not read to any length.
+    let bench = Bench::new(with_root_key());
+    let stranger = |bytes: usize| ask(&bench, describe("[".repeat(bytes).as_bytes()), None).status;
+    assert_eq!([64 << 10, (64 << 10) + 1].map(stranger), [400, 401]);
     let told = ask(
         &Bench::new(Settings::new()),
         describe(format!(r#"{{"index_name":"{}"}}"#, "x".repeat(1 << 20)).as_bytes()),

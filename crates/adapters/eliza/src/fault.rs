@@ -204,6 +204,8 @@ mod tests {
         check(Fault::absent(), 503, &absent, None);
         let later = r#"{"error":"x","code":"SERVICE_UNAVAILABLE","message":"x","retryAfter":5}"#;
         check(Fault::later("x"), 503, later, Some(("retry-after", "5")));
+        let no_room = later.replace('x', "Too much is being sent at present, try again later");
+        check(Fault::from(BodyError::NoRoom), 503, &no_room, Some(("retry-after", "5")));
         let large = Fault::from(BodyError::TooLarge { limit_bytes: 3 });
         check(large, 413, &wire("INVALID_REQUEST", "The request body is larger than 3 bytes"), None);
     }

@@ -243,6 +243,13 @@ mod tests {
             Some(("retry-after", "5")),
         );
         check(
+            || Fault::from(BodyError::NoRoom),
+            503,
+            r#"{"code":50300,"message":"Too much is being sent at present, try again later"}"#,
+            r#"{"data":null,"error":{"code":"service_unavailable","message":"Too much is being sent at present, try again later"}}"#,
+            Some(("retry-after", "5")),
+        );
+        check(
             || Fault::Later("soon"),
             503,
             r#"{"code":50300,"message":"soon"}"#,

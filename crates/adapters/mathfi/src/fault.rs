@@ -155,6 +155,8 @@ mod tests {
         check(Fault::TooOften(Duration::from_millis(1_001)), 429, words, Some(("retry-after", "2")));
         check(Fault::TooOften(Duration::ZERO), 429, words, Some(("retry-after", "1")));
         check(Fault::Later("soon"), 503, r#"{"message":"soon"}"#, Some(("retry-after", "5")));
+        let no_room = r#"{"message":"Too much is being sent at present, try again later"}"#;
+        check(Fault::from(BodyError::NoRoom), 503, no_room, Some(("retry-after", "5")));
         check(Fault::internal(), 500, r#"{"message":"Internal server error"}"#, None);
     }
 }

@@ -131,9 +131,11 @@ impl ServerConfig {
     }
 
     /// Memory for the bodies of all requests together, in bytes: what [`Body::collect`](crate::Body::collect) holds, and
-    /// what is made of it where a service [says so](crate::Body::collect_for). The first 64 KiB of each body are not
-    /// counted. A body that finds no room is not read on, and after the [time without a byte](Self::with_body_stall_timeout)
-    /// it is refused, a `503`; of those that are half read one waits, and the others are refused at once. One that needs more than this has all of it to itself. Default: 1 GiB; from 1 MiB to 1 TiB.
+    /// what is made of it where a service [says so](crate::Body::collect_for). A body is counted, as a whole, once it is
+    /// larger than 64 KiB. One that finds no room is not read on, and after the
+    /// [time without a byte](Self::with_body_stall_timeout) it is refused, a `503`; of those that are half read one waits,
+    /// and the others are refused at once. One that needs more than this has all of it to itself. Default: 1 GiB; from
+    /// 1 MiB to 1 TiB.
     #[must_use]
     pub fn with_bodies_bytes(mut self, bytes: usize) -> ServerConfig {
         self.bodies_bytes_max = bytes.clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX);

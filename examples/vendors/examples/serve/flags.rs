@@ -170,6 +170,14 @@ pub(crate) struct Flags {
     /// How much memory contests may take together, in MiB
     #[arg(long, env = "TRAINYARD_MEMORY_MIB", value_name = "MIB", default_value_t = 4_096)]
     memory_mib: u64,
+    /// How much memory the bodies of all requests may take together, in MiB; beyond, they are refused with a 503
+    /// [default: 1024]
+    #[arg(long, env = "TRAINYARD_BODIES_MIB", value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    bodies_mib: Option<u32>,
+    /// How much memory answers may hold that clients have yet to take, in MiB; beyond, a 503 takes their place
+    /// [default: 256]
+    #[arg(long, env = "TRAINYARD_ANSWERS_MIB", value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    answers_mib: Option<u32>,
     /// Where jobs are kept: in the data folder, or nowhere, so that they are gone after a restart
     #[arg(long, env = "TRAINYARD_JOURNAL", value_name = "WHERE", default_value = "sqlite",
         value_parser = PossibleValuesParser::new(["sqlite", "memory"])
@@ -227,6 +235,13 @@ impl Flags {
             .with_heygen_running_max(self.heygen_running_max)
             .with_mathfi_running_max(self.mathfi_running_max)
             .with_memory_mib(self.memory_mib);
+        let bytes = |mib: u32| usize::try_from(u64::from(mib) << 20).unwrap_or(usize::MAX);
+        if let Some(mib) = self.bodies_mib {
+            config = config.with_bodies_bytes(bytes(mib));
+        }
+        if let Some(mib) = self.answers_mib {
+            config = config.with_answers_bytes(bytes(mib));
+        }
         config = self.eliza(config)?;
         for User { name, password } in self.users()? {
             config = config.with_mathfi_user(name, password);
@@ -415,6 +430,20 @@ mod tests {
             assert!(!read(Some(""), id) && read(Some("x"), id) && read(None, id), "{id}");
         }
         assert!(read(Some(""), "cyborgdb_root_key"), "an empty key is a mistake, and is told");
+    }
+
+    #[test]
+    fn how_much_memory_requests_may_take() {
+        let config = |more: &[&str]| {
+            let flags = Flags::try_parse_from([&["serve"], more].concat()).unwrap();
+            format!("{:?}", flags.config().unwrap())
+        };
+        let told = config(&["--bodies-mib", "3", "--answers-mib", "2"]);
+        let expected = ServiceConfig::new("d").with_bodies_bytes(3 << 20).with_answers_bytes(2 << 20);
+        for part in ["bodies_bytes: Some(3145728)", "answers_bytes: Some(2097152)"] {
+            assert!(told.contains(part) && format!("{expected:?}").contains(part), "{part}");
+        }
+        assert!(config(&[]).contains("bodies_bytes: None, answers_bytes: None"));
     }
 
     #[test]
