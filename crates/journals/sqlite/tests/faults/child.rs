@@ -9,9 +9,11 @@ use std::path::Path;
 use trainyard_core::{Event, Fact, JobId, Parameters};
 use trainyard_journal::{Journal, JournalError, Position};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
-use trainyard_testkit::journal_conformance::{numbered, read_all};
+use trainyard_testkit::journal_conformance::{commit, numbered, read_all};
 
 pub(crate) const FOLDER: &str = "TRAINYARD_FAULTS_IN";
+/// Says that it is only opened and stopped.
+pub(crate) const STOPS: &str = "TRAINYARD_FAULTS_STOPS";
 pub(crate) const WORK: &str = "TRAINYARD_FAULTS_WORK";
 /// How many commits there are.
 pub(crate) const LAST: u64 = 9;
@@ -81,6 +83,17 @@ pub(crate) fn facts_of(journal: &mut dyn Journal) -> Result<Vec<Fact>, JournalEr
     let read = read_all(journal.read(Position::START)?)?;
     let snapshot = read.snapshot.into_iter().flat_map(|snapshot| snapshot.facts);
     Ok(snapshot.chain(read.records.into_iter().flat_map(|record| record.facts)).collect())
+}
+
+/// What a yard does that is opened and stopped again: two commits.
+pub(crate) fn open_and_stop(folder: &Path) {
+    let path = folder.join("data/yard.sqlite");
+    let (mut journal, _) = SqliteJournal::open(path, &SqliteOptions::new()).expect("it opens");
+    facts_of(&mut journal).expect("it can be read");
+    for _ in 0..2 {
+        let fact = numbered(journal.head().get() + 1);
+        commit(&mut journal, fact.at, &[fact]).expect("it can be written");
+    }
 }
 
 /// Works until all commits are made, or it is tried too often.

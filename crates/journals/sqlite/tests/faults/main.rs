@@ -27,8 +27,28 @@ use child::{Said, Work, facts_of};
 #[test]
 fn child() {
     if let Some(folder) = std::env::var_os(child::FOLDER) {
-        child::work(Path::new(&folder));
+        let is_short = std::env::var_os(child::STOPS).is_some();
+        if is_short { child::open_and_stop(Path::new(&folder)) } else { child::work(Path::new(&folder)) }
     }
+}
+
+#[test]
+fn opening_two_commits_and_closing_sync_three_times_at_most() {
+    let syncs = |at: u32| {
+        let folder = folder();
+        let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+        fs::create_dir(&data).unwrap();
+        let (mut journal, _) = SqliteJournal::open(data.join("yard.sqlite"), &SqliteOptions::new()).unwrap();
+        Work::Small.commit(&mut journal, 1).unwrap();
+        drop(journal);
+        let fault = Fault { calls: "sync", ..SMALL };
+        let output = started(folder.path(), &log, fault, at).env(child::STOPS, "yes").output().unwrap();
+        let failed = log.exists();
+        assert_eq!(output.status.success(), !failed, "{}", String::from_utf8_lossy(&output.stderr));
+        failed
+    };
+    assert!(!syncs(4), "a fourth sync would have failed, and would have been told");
+    assert!(syncs(3), "the last of three is that of a commit");
 }
 
 #[test]
@@ -171,20 +191,7 @@ fn run(folder: &Path, fault: Fault, at: u32) -> Option<Case> {
     let data = folder.join("data");
     fs::create_dir(&data).expect("it works");
     let log = folder.join("log");
-    let output = Command::new(std::env::current_exe().expect("it works"))
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env(child::FOLDER, folder)
-        .env(child::WORK, fault.work.name())
-        .env("LD_PRELOAD", shim())
-        .env("FAULT_FOLDER", &data)
-        .env("FAULT_CALLS", fault.calls)
-        .env("FAULT_AT", at.to_string())
-        .env("FAULT_LASTS", fault.lasts.to_string())
-        .env("FAULT_KIND", fault.kind.to_string())
-        .env("FAULT_LOG", &log)
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("it works");
+    let output = started(folder, &log, fault, at).stderr(Stdio::inherit()).output().expect("it works");
     let said = Said::read(&String::from_utf8_lossy(&output.stdout));
     let log = fs::read_to_string(log).unwrap_or_default();
     let call = log.lines().next().map(|line| line.split_once(' ').expect("a number and a call").1.to_owned());
@@ -211,6 +218,23 @@ fn run(folder: &Path, fault: Fault, at: u32) -> Option<Case> {
         acknowledged_after: said.acknowledged_after,
         ended: said.ended,
     })
+}
+
+/// This binary as a child with the shim between it and the disk.
+fn started(folder: &Path, log: &Path, fault: Fault, at: u32) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("it works"));
+    command
+        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .env(child::FOLDER, folder)
+        .env(child::WORK, fault.work.name())
+        .env("LD_PRELOAD", shim())
+        .env("FAULT_FOLDER", folder.join("data"))
+        .env("FAULT_CALLS", fault.calls)
+        .env("FAULT_AT", at.to_string())
+        .env("FAULT_LASTS", fault.lasts.to_string())
+        .env("FAULT_KIND", fault.kind.to_string())
+        .env("FAULT_LOG", log);
+    command
 }
 
 /// What is in a journal, and whether it is whole.
