@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use trainyard_benches::median;
 use trainyard_core::{Event, Fact, Submission, Timestamp};
 use trainyard_journal::codec;
+use trainyard_runtime::Trainyard;
 
 use crate::{Options, Result, paused, row, submissions};
 
@@ -16,7 +19,7 @@ const JOBS: u64 = 10_000;
 const ROUNDS: usize = 9;
 
 pub(crate) fn measure(options: &Options) -> Result<()> {
-    let [mut rates, mut ratios] = [(); 2].map(|()| vec![]);
+    let [mut rates, mut ratios, mut waits] = [(); 3].map(|()| vec![]);
     for _ in 0..ROUNDS {
         let folder = tempfile::tempdir_in(&options.folder)?;
         let yard = paused(folder.path())?;
@@ -31,6 +34,8 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         let raw = append(folder.path(), &bytes)?.as_secs_f64();
         rates.push(JOBS as f64 / ours);
         ratios.push(raw / ours);
+        let more = submissions(&yard, JOBS, JOBS)?;
+        waits.push(longest_look_while(&yard, || yard.submit_all(more).wait().map(drop))?.as_secs_f64() * 1e6);
         yard.shutdown(Duration::from_secs(5)).wait()?;
     }
     row(
@@ -43,7 +48,36 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         &format!("{:.3}", median(&mut ratios)),
         ">= 0.5",
     );
+    row(
+        "  the longest that a reader waited in another such call",
+        &format!("{:.0} us", median(&mut waits)),
+        "",
+    );
     Ok(())
+}
+
+/// How long whoever looks at the yard over and over waited at most, while this was done.
+fn longest_look_while<E: std::error::Error + 'static>(
+    yard: &Trainyard,
+    done: impl FnOnce() -> std::result::Result<(), E>,
+) -> Result<Duration> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            while !is_over.load(Ordering::Acquire) {
+                let start = Instant::now();
+                yard.read(|_| ());
+                longest = longest.max(start.elapsed());
+                thread::sleep(Duration::from_micros(20));
+            }
+            longest
+        });
+        let result = done();
+        is_over.store(true, Ordering::Release);
+        result?;
+        Ok(reader.join().expect("a reader does not panic"))
+    })
 }
 
 fn append(folder: &Path, bytes: &[u8]) -> Result<Duration> {

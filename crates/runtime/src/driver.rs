@@ -9,7 +9,8 @@ use crate::DriveError;
 use crate::load::Load;
 use crate::sync::{Arc, AtomicU64, Notices, Ordering, RwLock};
 
-/// Decides on a private yard, commits, and only then lets readers see.
+/// Decides on a private yard, commits, and only then lets readers see: the two yards change places, which is all that a
+/// reader ever waits for.
 ///
 /// After an error it must be dropped: its private yard may be ahead of the journal.
 ///
@@ -276,24 +277,30 @@ impl Driver {
         &self.edition
     }
 
-    /// Lets readers see what is durable.
-    fn show(&self, news: &News, facts: &[Fact]) -> Result<(), DriveError> {
-        let mut committed = self.committed.write();
-        // Whoever gets in after this sees both, and nobody sees only one.
-        self.edition.fetch_add(1, Ordering::Release);
+    /// Lets readers see what is durable: the private yard, which is what was committed. What they saw so far becomes the
+    /// private one, and goes the same way while nobody waits for it.
+    fn show(&mut self, news: &News, facts: &[Fact]) -> Result<(), DriveError> {
+        {
+            let mut committed = self.committed.write();
+            std::mem::swap(&mut *committed, &mut self.private);
+            // Whoever gets in after this sees both, and nobody sees only one.
+            self.edition.fetch_add(1, Ordering::Release);
+        }
+        // Only this driver changes it, so this keeps no reader waiting.
+        let committed = self.committed.read();
         if news.rebuilt.is_some() {
-            *committed = self.private.clone();
+            self.private = committed.clone();
             return Ok(());
         }
         let mut submitted = Vec::new();
         for fact in news.facts.iter().chain(facts) {
-            committed.apply(fact)?;
+            self.private.apply(fact)?;
             if let Event::Submitted { submission } = &fact.event {
                 submitted.push(submission.job);
             }
         }
         // Both hold the same now; a million jobs in line need not be there twice.
-        committed.share_waiting(&self.private, submitted);
+        self.private.share_waiting(&committed, submitted);
         Ok(())
     }
 }
