@@ -14,8 +14,8 @@
 //! drop(server);
 //!
 //! let answer = client.answer();
-//! assert_eq!((answer.status, &*answer.body), (400, b"no host".as_slice()));
-//! assert_eq!(answer.headers, [("retry-after".to_owned(), "5".to_owned())]);
+//! assert_eq!((answer.status, answer.text()), (400, "no host"));
+//! assert_eq!(answer.header("retry-after"), Some("5"));
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
@@ -42,6 +42,27 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Whatever came after them, chunks and all.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer with this content type, and no other header.
+    #[must_use]
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("content-type".to_owned(), content_type.to_owned())];
+        Self { status, headers, body: body.into() }
+    }
+
+    /// The first header of this name, which is in small letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    /// The body, where it is text; else the word `bytes`.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap_or("bytes")
+    }
 }
 
 impl Client {

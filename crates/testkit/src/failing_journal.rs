@@ -142,8 +142,18 @@ impl<J: Journal> Journal for FailingJournal<J> {
     fn begin(&mut self) -> Result<Box<dyn Turn + '_>, JournalError> {
         self.check()?;
         self.faults.on_begin()?;
-        let inner = self.inner.begin()?;
-        Ok(Box::new(FailingTurn { inner, faults: &self.faults, stopped: &mut self.stopped }))
+        let Self { inner, faults, stopped } = self;
+        Ok(commit_with(inner.begin()?, |turn| {
+            let Some((n, when)) = faults.on_commit() else {
+                return turn.commit().inspect_err(|_| *stopped = true);
+            };
+            *stopped = true;
+            match when {
+                When::BeforeEffect => drop(turn),
+                When::AfterEffect => drop(turn.commit()?),
+            }
+            Err(JournalError::failed(format!("commit {n} fails, as it was told to")))
+        }))
     }
 
     fn read(&mut self, from: Position) -> Result<Reading<'_>, JournalError> {
@@ -164,40 +174,42 @@ impl<J: Journal> Journal for FailingJournal<J> {
     }
 }
 
-struct FailingTurn<'a> {
-    inner: Box<dyn Turn + 'a>,
-    faults: &'a Faults,
-    stopped: &'a mut bool,
+/// A turn that is as another, but for its commit.
+pub fn commit_with<'a>(
+    turn: Box<dyn Turn + 'a>,
+    commit: impl FnOnce(Box<dyn Turn + 'a>) -> Result<Position, JournalError> + 'a,
+) -> Box<dyn Turn + 'a> {
+    Box::new(CommitWith { turn, commit })
 }
 
-impl Turn for FailingTurn<'_> {
+struct CommitWith<'a, F> {
+    turn: Box<dyn Turn + 'a>,
+    commit: F,
+}
+
+impl<'a, F> Turn for CommitWith<'a, F>
+where
+    F: FnOnce(Box<dyn Turn + 'a>) -> Result<Position, JournalError>,
+{
     fn news(&mut self) -> Result<Reading<'_>, JournalError> {
-        self.inner.news()
+        self.turn.news()
     }
 
     fn now(&self) -> Option<Timestamp> {
-        self.inner.now()
+        self.turn.now()
     }
 
     fn append(&mut self, at: Timestamp, facts: &[Fact]) -> Result<(), JournalError> {
-        self.inner.append(at, facts)
+        self.turn.append(at, facts)
     }
 
     fn compact(&mut self, snapshot: &[Fact]) -> Result<(), JournalError> {
-        self.inner.compact(snapshot)
+        self.turn.compact(snapshot)
     }
 
     fn commit(self: Box<Self>) -> Result<Position, JournalError> {
-        let Self { inner, faults, stopped } = *self;
-        let Some((n, when)) = faults.on_commit() else {
-            return inner.commit().inspect_err(|_| *stopped = true);
-        };
-        *stopped = true;
-        match when {
-            When::BeforeEffect => drop(inner),
-            When::AfterEffect => drop(inner.commit()?),
-        }
-        Err(JournalError::failed(format!("commit {n} fails, as it was told to")))
+        let Self { turn, commit } = *self;
+        commit(turn)
     }
 }
 

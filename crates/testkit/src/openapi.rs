@@ -4,61 +4,43 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+use trainyard_http::{HeaderValue, Method, Request, Response, Service, block_on};
+
+use crate::client::Answer;
 
 /// A document of OpenAPI 3.1, read, with all of its schemas ready to be used.
 ///
 /// ```
-/// use trainyard_testkit::openapi::{Contract, Exchange};
+/// use trainyard_http::{HeaderValue, Method, Request, Response, StatusCode, service_fn};
+/// use trainyard_testkit::client::Answer;
+/// use trainyard_testkit::openapi::Contract;
 ///
 /// let contract = Contract::of(
 ///     r#"{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/pets/{id}": {"get": {"responses": {
 ///         "200": {"description": "A pet.", "content": {"application/json": {"schema": {"type": "string"}}}}
 ///     }}}}}"#,
 /// );
-/// let exchange = |body| Exchange {
-///     method: "GET",
-///     path: "/pets/7?as=text",
-///     status: 200,
-///     content_type: Some("application/json"),
-///     body,
-/// };
-/// assert_eq!(contract.answers(&exchange(br#""Rex""#)), Ok(()));
-/// assert!(contract.answers(&exchange(b"7")).is_err());
+/// let service = service_fn(async |_: Request| Response::json(StatusCode::OK, "Rex"));
+/// let answer = contract.send(&service, Request::new(Method::GET, "/pets/7?as=text"));
+/// assert_eq!(answer.json(), "Rex");
+/// assert!(contract.answers("GET", "/pets/7", &Answer::new(200, "application/json", "7")).is_err());
 /// ```
 #[derive(Debug)]
 pub struct Contract {
     operations: Vec<Operation>,
 }
 
-/// A request and its answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Exchange<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The path, as in a request line; what comes behind `?` makes no difference.
-    pub path: &'a str,
-    /// The status that was answered.
-    pub status: u16,
-    /// The content type that was answered.
-    pub content_type: Option<&'a str>,
-    /// The body that was answered.
-    pub body: &'a [u8],
-}
-
 #[derive(Debug)]
 struct Operation {
     method: String,
     path: String,
-    /// By content type; empty where no body is read.
-    requests: Vec<(String, Option<Validator>)>,
-    answers: Vec<(u16, Answer)>,
+    requests: Content,
+    /// By status.
+    answers: Vec<(u16, Content)>,
 }
 
-/// What one status is answered with; nothing for no body.
-#[derive(Debug)]
-struct Answer {
-    content: Vec<(String, Option<Validator>)>,
-}
+/// Schemas by content type; empty for no body.
+type Content = Vec<(String, Option<Validator>)>;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -90,33 +72,65 @@ impl Contract {
         self.operations.iter().map(|operation| (operation.method.clone(), operation.path.clone())).collect()
     }
 
-    /// Whether an answer is one that the document tells of. What it does not tell of must be no success; `OPTIONS` is
-    /// nobody's business.
+    /// What a service answers to a request, read to its end. It is in the document, in the form that stands there.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[track_caller]
+    pub fn send(&self, service: &impl Service, request: Request) -> Answer {
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        let answer = block_on(async { Answer::of(service.call(request).await).await });
+        self.check(&method, &path, &answer);
+        answer
+    }
+
+    /// Makes sure of [`answers`](Self::answers).
+    ///
+    /// # Panics
+    /// When the answer is another.
+    #[track_caller]
+    pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
+        assert_eq!(self.answers(method.as_str(), path, answer), Ok(()));
+    }
+
+    /// Makes sure that a JSON body is one that the document lets be sent, if the answer is that it was carried out.
+    ///
+    /// # Panics
+    /// When it is not, and was carried out.
+    #[track_caller]
+    pub fn check_sent(&self, method: &Method, path: &str, sent: &str, answer: &Answer) {
+        if (200..300).contains(&answer.status) && !sent.is_empty() {
+            assert_eq!(self.takes(method.as_str(), path, sent.as_bytes()), Ok(()));
+        }
+    }
+
+    /// Whether an answer to a path, as in a request line, is one that the document tells of; what comes behind `?` makes no
+    /// difference. What it does not tell of must be no success; `OPTIONS` is nobody's business.
     ///
     /// # Errors
     /// In words, what the document says and what was answered.
-    pub fn answers(&self, exchange: &Exchange<'_>) -> Result<(), String> {
-        let Exchange { method, path, status, .. } = *exchange;
+    pub fn answers(&self, method: &str, path: &str, told: &Answer) -> Result<(), String> {
+        let status = told.status;
         let Some(operation) = self.find(method, path) else {
             let is_fine = method == "OPTIONS" || !(200..300).contains(&status);
             let words = format!("{method} {path} is not in the document, and was answered with {status}");
             return if is_fine { Ok(()) } else { Err(words) };
         };
         let what = format!("{method} {} with {status}", operation.path);
-        let told = operation.answers.iter().find(|(known, _)| *known == status);
-        let (_, answer) = told.ok_or_else(|| format!("{what} is not in the document"))?;
+        let known = operation.answers.iter().find(|(known, _)| *known == status);
+        let (_, content) = known.ok_or_else(|| format!("{what} is not in the document"))?;
         if method == "HEAD" {
             // Whatever is said to it, its body stays at home.
             return Ok(());
         }
-        if answer.content.is_empty() {
-            let is_empty = exchange.body.is_empty();
+        if content.is_empty() {
+            let is_empty = told.body.is_empty();
             return if is_empty { Ok(()) } else { Err(format!("{what} has no body in the document")) };
         }
-        let name = essence(exchange.content_type);
-        let content = answer.content.iter().find(|(known, _)| *known == name);
-        let (_, schema) = content.ok_or_else(|| format!("{what} as {name:?} is not in the document"))?;
-        fits(schema.as_ref(), &name, exchange.body).map_err(|wrong| format!("{what}: {wrong}"))
+        let name = essence(told.header("content-type"));
+        let form = content.iter().find(|(known, _)| *known == name);
+        let (_, schema) = form.ok_or_else(|| format!("{what} as {name:?} is not in the document"))?;
+        fits(schema.as_ref(), &name, &told.body).map_err(|wrong| format!("{what}: {wrong}"))
     }
 
     /// Whether a JSON body is one that the document lets be sent. Where none is read it may be anything.
@@ -142,6 +156,32 @@ impl Contract {
     }
 }
 
+impl Answer {
+    /// What a service answered, read to its end.
+    ///
+    /// # Panics
+    /// When a header is no text; and as [`Response::into_bytes`] does.
+    pub async fn of(response: Response) -> Self {
+        let text = |value: &HeaderValue| value.to_str().expect("headers are text").to_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value)));
+        Self {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            body: response.into_bytes().await.to_vec(),
+        }
+    }
+
+    /// The body, read.
+    ///
+    /// # Panics
+    /// When it is no JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
+
 const JSON: &str = "application/json";
 
 /// Which segments of the pattern are those of the path, if it fits.
@@ -158,7 +198,10 @@ fn essence(content_type: Option<&str>) -> String {
 }
 
 fn fits(schema: Option<&Validator>, content_type: &str, body: &[u8]) -> Result<(), String> {
-    let Some(schema) = schema.filter(|_| content_type == JSON) else { return Ok(()) };
+    let Some(schema) = schema.filter(|_| content_type == JSON) else {
+        let is_text = !content_type.starts_with("text/") || str::from_utf8(body).is_ok();
+        return if is_text { Ok(()) } else { Err("no text".into()) };
+    };
     let told: Value = serde_json::from_slice(body).map_err(|error| format!("no JSON: {error}"))?;
     let wrong = schema.iter_errors(&told).map(|error| format!("{}: {error}", error.instance_path()));
     let wrong: Vec<String> = wrong.collect();
@@ -179,7 +222,7 @@ impl<'d> Reading<'d> {
         let requests = operation.get("requestBody").and_then(|body| content(self.followed(body)));
         let answer = |(status, answer): (&String, &'d Value)| {
             let status = status.parse().unwrap_or_else(|_| panic!("{method} {path}: {status} is no status"));
-            (status, Answer { content: content(self.followed(answer)).unwrap_or_default() })
+            (status, content(self.followed(answer)).unwrap_or_default())
         };
         Operation {
             method: method.to_ascii_uppercase(),
@@ -189,7 +232,7 @@ impl<'d> Reading<'d> {
         }
     }
 
-    fn content(&self, path: &str, content: &'d Value) -> Vec<(String, Option<Validator>)> {
+    fn content(&self, path: &str, content: &'d Value) -> Content {
         let read = |(name, media): (&String, &'d Value)| {
             let schema = media.get("schema").map(|schema| self.validator(schema));
             let named = media.get("examples").map(object).into_iter().flat_map(Map::values);
@@ -241,22 +284,19 @@ mod tests {
         }
     }"##;
 
-    fn exchange<'a>(method: &'a str, path: &'a str, status: u16, told: (&'a str, &'a str)) -> Exchange<'a> {
-        let (content_type, body) = (Some(told.0), told.1.as_bytes());
-        Exchange { method, path, status, content_type, body }
-    }
-
     #[test]
     fn answers_are_held_against_the_document() {
         let contract = Contract::of(DOCUMENT);
-        let check = |method, path, status, told, words: &str| {
-            let told = contract.answers(&exchange(method, path, status, told));
+        let check = |method, path, status, (content_type, body): (&str, &str), words: &str| {
+            let told = contract.answers(method, path, &Answer::new(status, content_type, body));
             assert_eq!(told.err().unwrap_or_default().split(" in the document").next(), Some(words));
         };
         let json = |body| ("application/json; charset=utf-8", body);
         check("GET", "/pets/1", 200, json(r#"{"born":"2024-06-10T06:13:20Z"}"#), "");
         check("GET", "/pets/1?x", 404, json("null"), "");
         check("GET", "/pets/all", 200, ("text/csv", "a,b"), "");
+        let told = contract.answers("GET", "/pets/all", &Answer::new(200, "text/csv", [0xff])).unwrap_err();
+        assert!(told.contains("no text"), "{told}");
         check("PUT", "/pets/1", 204, ("", ""), "");
         check("PUT", "/pets/1", 204, ("", "x"), "PUT /pets/{id} with 204 has no body");
         check("GET", "/pets/1", 500, json("null"), "GET /pets/{id} with 500 is not");
@@ -270,7 +310,7 @@ mod tests {
         for (body, words) in
             [("7", "object"), ("{}", "born"), (r#"{"born":"today"}"#, "date-time"), ("", "no JSON")]
         {
-            let told = contract.answers(&exchange("GET", "/pets/1", 200, json(body))).unwrap_err();
+            let told = contract.answers("GET", "/pets/1", &Answer::new(200, JSON, body)).unwrap_err();
             assert!(told.contains(words), "{told}");
         }
         check("GET", "/cats", 404, json("null"), "");
@@ -296,8 +336,8 @@ mod tests {
         let all = contract.operations();
         assert_eq!(all.len(), 3);
         assert!(all.contains(&("PUT".to_owned(), "/pets/{id}".to_owned())));
-        let told = exchange("PUT", "/pets/all", 405, ("application/json", "null"));
-        assert_eq!(contract.answers(&told), Ok(()), "`all` has no PUT, and nobody is called so");
+        let told = contract.answers("PUT", "/pets/all", &Answer::new(405, JSON, "null"));
+        assert_eq!(told, Ok(()), "`all` has no PUT, and nobody is called so");
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn check(told: &Told) -> Result<(), TestCaseError> {
         200 | 307 => {}
         400..500 => {
             let detail = &told.json()["detail"];
-            prop_assert!(detail.is_string() || detail.is_array(), "{}", told.body);
+            prop_assert!(detail.is_string() || detail.is_array(), "{}", told.text());
             prop_assert_eq!(detail.is_array(), told.status == 422);
             for finding in detail.as_array().into_iter().flatten() {
                 prop_assert!(finding["type"].is_string() && finding["msg"].is_string());
@@ -107,7 +107,7 @@ fn check(told: &Told) -> Result<(), TestCaseError> {
                 prop_assert!(finding.get("input").is_some());
             }
         }
-        other => prop_assert!(false, "{other}: {}", told.body),
+        other => prop_assert!(false, "{other}: {}", told.text()),
     }
     Ok(())
 }
@@ -189,7 +189,7 @@ proptest! {
         ] {
             let told = bench.post(PATHS[path], &body);
             check(&told)?;
-            prop_assert!(told.body.len() <= WRONG_ANSWER_BYTES_MAX, "{} bytes", told.body.len());
+            prop_assert!(told.text().len() <= WRONG_ANSWER_BYTES_MAX, "{} bytes", told.text().len());
             for finding in told.json()["detail"].as_array().into_iter().flatten() {
                 // As text in the answer: what needs no escape there is as it was sent.
                 prop_assert!(finding["input"].to_string().len() <= 64 << 10);

@@ -8,17 +8,17 @@ use support::{Bench, CONTRACT, fixture};
 use trainyard_cyborgdb::{OPENAPI, Settings};
 use trainyard_http::secret::Secret;
 use trainyard_http::{Method, Request};
-use trainyard_testkit::openapi::Exchange;
+use trainyard_testkit::client::Answer;
 
 #[test]
 fn anybody_may_read_it() {
     let bench = Bench::new(Settings::new().with_root_key(Secret::new("s3cret").unwrap()));
     let told = bench.get("/v1/openapi.json");
-    assert_eq!((told.status, &*told.body), (200, OPENAPI));
-    assert_eq!(told.content_type.as_deref(), Some("application/json"));
+    assert_eq!((told.status, told.text()), (200, OPENAPI));
+    assert_eq!(told.header("content-type"), Some("application/json"));
     let told = bench.send(Request::new(Method::POST, "/v1/openapi.json"));
     told.says(405, "Method Not Allowed");
-    assert!(told.headers.contains(&("allow".to_owned(), "GET".to_owned())));
+    assert_eq!(told.header("allow"), Some("GET"));
     assert_eq!(bench.get("/v1/indexes/list").status, 401);
 }
 
@@ -47,12 +47,6 @@ fn the_published_example_is_an_answer() {
         "worker_pid": 0,
         "global_training": {}
     }"#;
-    let exchange = Exchange {
-        method: "GET",
-        path: "/v1/indexes/training-status",
-        status: 200,
-        content_type: Some("application/json"),
-        body: published,
-    };
-    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
+    let answer = Answer::new(200, "application/json", published);
+    assert_eq!(CONTRACT.answers("GET", "/v1/indexes/training-status", &answer), Ok(()));
 }

@@ -29,7 +29,7 @@ struct Train<'b>(Pin<Box<dyn Future<Output = Told> + Send + 'b>>);
 impl<'b> Train<'b> {
     fn start(bench: &'b Bench, name: &str, more: &str) -> Self {
         let answer: Answer<'b> = bench.service.call(post("/v1/indexes/train", &with_key(name, more)));
-        let mut train = Self(Box::pin(async { Told::of(answer.await) }));
+        let mut train = Self(Box::pin(async { Told::of(answer.await).await }));
         let before = bench.jobs();
         block_on(async {
             while bench.jobs() == before {
@@ -93,7 +93,7 @@ fn the_clients_train() {
             );
             // Nothing to do is a success, and leaves everything as it was.
             bench.complete(None);
-            Told::of(train.await).is(200, "trained.json");
+            Told::of(train.await).await.is(200, "trained.json");
         });
         assert_eq!(bench.describe("i")["is_trained"], false);
         assert_eq!(bench.describe("i")["n_lists"], 1);
@@ -174,8 +174,8 @@ fn one_line_first_come_first_served_a_name_once_per_job() {
     let bench = Bench::new(documented());
     bench.create("A");
     bench.create("B");
-    assert!(bench.fill("A", 0, 10).body.contains("training_triggered"));
-    assert!(bench.fill("B", 0, 10).body.contains("training_triggered"));
+    assert!(bench.fill("A", 0, 10).text().contains("training_triggered"));
+    assert!(bench.fill("B", 0, 10).text().contains("training_triggered"));
     let first = Train::start(&bench, "A", "");
     let second = Train::start(&bench, "A", "");
     let status = bench.status();
@@ -188,7 +188,7 @@ fn one_line_first_come_first_served_a_name_once_per_job() {
     }
     for train in [first, second] {
         let told = block_on(train.0);
-        assert_eq!(told.body, r#"{"status":"success","message":"Index 'A' trained successfully"}"#);
+        assert_eq!(told.text(), r#"{"status":"success","message":"Index 'A' trained successfully"}"#);
     }
 }
 
@@ -199,7 +199,7 @@ fn ten_thousand_is_enough_on_the_wire_too() {
     bench.host.stuff("i", 9_998);
     let upsert = |id| {
         let items = format!(r#""items":[{{"id":"{id}","vector":[1]}}]"#);
-        bench.post("/v1/vectors/upsert", &with_key("i", &items)).body
+        bench.post("/v1/vectors/upsert", &with_key("i", &items)).text().to_owned()
     };
     assert!(!upsert("a").contains("triggered"), "9,999");
     assert!(upsert("b").contains("(vectors: 10000, threshold: 10000)"), "10,000");
@@ -211,38 +211,38 @@ fn ten_thousand_is_enough_on_the_wire_too() {
 fn the_documented_rule_fires_and_says_so() {
     let bench = Bench::new(documented());
     bench.create("i");
-    assert_eq!(bench.fill("i", 0, 9).body, r#"{"status":"success","message":"Upserted 9 vectors"}"#);
+    assert_eq!(bench.fill("i", 0, 9).text(), r#"{"status":"success","message":"Upserted 9 vectors"}"#);
     bench.fill("i", 9, 1).is(200, "upserted_triggered_documented.json");
     bench.fill("i", 10, 1).is(200, "upserted.json");
     assert_eq!(names(&bench.status(), "training_indexes"), ["i"], "beside an unfinished job it never fires");
     bench.complete(Some(4));
     assert_eq!(bench.describe("i")["n_lists"], 4);
     let told = bench.fill("i", 11, 29);
-    assert!(!told.body.contains("training_triggered"), "40 are not above 4 x 10");
+    assert!(!told.text().contains("training_triggered"), "40 are not above 4 x 10");
     let told = bench.fill("i", 40, 1);
-    assert!(told.body.contains("(vectors: 41, threshold: 40)"), "{}", told.body);
+    assert!(told.text().contains("(vectors: 41, threshold: 40)"), "{}", told.text());
     // Deleting never triggers training, and neither does an upsert that replaces.
     bench.complete(Some(8));
-    assert!(!bench.fill("i", 0, 1).body.contains("training_triggered"));
+    assert!(!bench.fill("i", 0, 1).text().contains("training_triggered"));
 }
 
 #[test]
 fn the_rule_of_the_service_fires_and_says_so() {
     let bench = Bench::new(service());
     bench.create("i");
-    assert!(!bench.fill("i", 0, 10).body.contains("training_triggered"), "10 do not exceed 10");
+    assert!(!bench.fill("i", 0, 10).text().contains("training_triggered"), "10 do not exceed 10");
     bench.fill("i", 10, 1).is(200, "upserted_triggered_service.json");
     assert_eq!(bench.status()["retrain_threshold"], 10);
     bench.complete(Some(4));
-    assert!(!bench.fill("i", 11, 20).body.contains("training_triggered"), "4 lists suit 31 vectors");
-    assert!(bench.fill("i", 31, 1).body.contains("(vectors: 32)"), "8 lists suit 32 vectors");
+    assert!(!bench.fill("i", 11, 20).text().contains("training_triggered"), "4 lists suit 31 vectors");
+    assert!(bench.fill("i", 31, 1).text().contains("(vectors: 32)"), "8 lists suit 32 vectors");
 }
 
 #[test]
 fn without_automatic_training_only_train_trains() {
     let bench = Bench::new(documented().with_auto_train(Switch::Off));
     bench.create("i");
-    assert!(!bench.fill("i", 0, 100).body.contains("training"));
+    assert!(!bench.fill("i", 0, 100).text().contains("training"));
     assert_eq!(bench.jobs(), 0);
     assert_eq!(bench.status()["retrain_threshold"], 10, "it is shown all the same");
     let train = Train::start(&bench, "i", "");
@@ -259,7 +259,7 @@ fn a_check_that_fails_is_a_warning() {
     assert_eq!(bench.post("/v1/indexes/train", &with_key("i", "")).status, 503);
     bench.yard.go_on();
     bench.forget_rule(&bench.host.id("i").unwrap().subject());
-    assert!(bench.fill("i", 1, 9).body.contains("training_triggered"), "a rule that is not there is set");
+    assert!(bench.fill("i", 1, 9).text().contains("training_triggered"), "a rule that is not there is set");
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_yard_that_has_stopped_tells_nothing() {
         bench.post("/v1/indexes/describe", &with_key("i", "")),
     ] {
         told.says(503, "The training queue has stopped");
-        assert!(told.headers.contains(&("retry-after".to_owned(), "30".to_owned())));
+        assert_eq!(told.header("retry-after"), Some("30"));
     }
     // Vectors do not need it.
     bench.fill("i", 10, 1).is(200, "upserted_unchecked.json");
@@ -291,18 +291,18 @@ fn a_model_that_cannot_be_served_is_none() {
     bench.fill("i", 0, 10);
     bench.complete(Some(4));
     bench.host.damaged.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert!(!bench.fill("i", 10, 1).body.contains("training_triggered"), "nobody knows yet");
+    assert!(!bench.fill("i", 10, 1).text().contains("training_triggered"), "nobody knows yet");
     let query = || bench.post("/v1/vectors/query", &with_key("i", r#""query_vectors":[0,0]"#));
     assert_eq!((query().status, query().status), (200, 200));
     assert_eq!(bench.describe("i")["is_trained"], false);
     let told = bench.fill("i", 11, 1);
-    assert!(told.body.contains("(vectors: 12, threshold: 10)"), "{}", told.body);
+    assert!(told.text().contains("(vectors: 12, threshold: 10)"), "{}", told.text());
 
     // The next one is another one.
     bench.host.damaged.store(false, std::sync::atomic::Ordering::SeqCst);
     bench.complete(Some(4));
     assert_eq!(bench.describe("i")["is_trained"], true);
-    assert!(!bench.fill("i", 12, 1).body.contains("training_triggered"));
+    assert!(!bench.fill("i", 12, 1).text().contains("training_triggered"));
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_train_that_waits_when_the_yard_stops_is_told_so() {
     bench.yard.stop("the disk is full");
     let told = block_on(train.0);
     told.says(503, "Failed to train index: the service is stopping; trainings go on at its next start");
-    assert!(told.headers.contains(&("retry-after".to_owned(), "30".to_owned())));
+    assert_eq!(told.header("retry-after"), Some("30"));
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn deleted_while_it_runs() {
     bench.report();
     let old = bench.host.id("i").unwrap();
     bench.post("/v1/indexes/delete", &with_key("i", "")).is(200, "index_deleted.json");
-    assert_eq!(bench.get("/v1/indexes/list").body, r#"{"indexes":[]}"#);
+    assert_eq!(bench.get("/v1/indexes/list").text(), r#"{"indexes":[]}"#);
     bench.post("/v1/indexes/describe", &with_key("i", "")).says(404, "No KMS envelope for index 'i'");
     bench.post("/v1/indexes/train", &with_key("i", "")).says(404, "No KMS envelope for index 'i'");
     assert_eq!(names(&bench.status(), "training_indexes"), ["i"], "the trainer has yet to stop");
@@ -482,7 +482,7 @@ fn a_thousand_blocked_trains_slow_nothing_down() {
             assert_eq!(bench.service.call(health).await.status(), 200);
             let status =
                 trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/indexes/training-status");
-            let told = Told::of(bench.service.call(status).await);
+            let told = Told::of(bench.service.call(status).await).await;
             assert_eq!(names(&told.json(), "training_indexes").len(), TRAINS);
         }
         // Each lists a thousand names; a millisecond or so where nothing else goes on.
@@ -495,10 +495,10 @@ fn a_thousand_blocked_trains_slow_nothing_down() {
 impl Bench {
     /// Cancels everything by deleting the index, and sees every train end.
     async fn post_all_done(&self, trains: &mut [Answer<'_>]) {
-        let told = Told::of(self.service.call(post("/v1/indexes/delete", &with_key("i", ""))).await);
+        let told = Told::of(self.service.call(post("/v1/indexes/delete", &with_key("i", ""))).await).await;
         told.is(200, "index_deleted.json");
         for train in trains {
-            Told::of(train.await).is(200, "train_failed.json");
+            Told::of(train.await).await.is(200, "train_failed.json");
         }
     }
 }

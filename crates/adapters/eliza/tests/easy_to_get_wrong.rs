@@ -367,13 +367,13 @@ fn what_takes_long_is_answered_with_202_and_goes_on() {
         let call = async |request: Request| Told::of(bench.service.call(request).await).await;
         for name in ["first", "second"] {
             let told = call(import(name)).await;
-            assert_eq!(told.status, 202, "{}", told.body());
+            assert_eq!(told.status, 202, "{}", told.text());
             let told = told.json();
             assert_eq!((&told["pending"], &told["model"]["ollamaModel"]), (&json!(true), &Value::Null));
         }
         let benchmark = || Request::new(Method::POST, &format!("/api/training/models/{model}/benchmark"));
         let told = call(benchmark()).await;
-        assert_eq!(told.status, 202, "{}", told.body());
+        assert_eq!(told.status, 202, "{}", told.text());
         assert_eq!((&told.json()["pending"], &told.json()["status"]), (&json!(true), &json!("not_run")));
         bench.host.workshop.wait_for(2);
         bench.host.workshop.hold(false);

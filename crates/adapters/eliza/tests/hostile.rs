@@ -115,21 +115,21 @@ fn header() -> impl Strategy<Value = (&'static str, String)> {
 }
 
 fn check(told: &Told) -> Result<(), TestCaseError> {
-    prop_assert!(told.bytes.len() < 60_000, "{} bytes", told.bytes.len());
+    prop_assert!(told.body.len() < 60_000, "{} bytes", told.body.len());
     if told.status == 204 {
-        prop_assert!(told.bytes.is_empty());
+        prop_assert!(told.body.is_empty());
         return Ok(());
     }
     prop_assert_eq!(told.header("content-type"), Some("application/json"));
     let answer = told.json();
-    prop_assert!(answer.is_object(), "{}", told.body());
+    prop_assert!(answer.is_object(), "{}", told.text());
     if matches!(told.status, 200 | 201) {
         prop_assert_eq!(answer.get("error"), None);
         return Ok(());
     }
-    prop_assert!((400..500).contains(&told.status), "{}: {}", told.status, told.body());
+    prop_assert!((400..500).contains(&told.status), "{}: {}", told.status, told.text());
     let words = answer["error"].as_str().unwrap();
-    prop_assert!(!words.is_empty() && words.len() < 300, "{}", told.body());
+    prop_assert!(!words.is_empty() && words.len() < 300, "{}", told.text());
     prop_assert_eq!(&answer["message"], words);
     let code = match told.status {
         401 => "UNAUTHORIZED",
@@ -137,7 +137,7 @@ fn check(told: &Told) -> Result<(), TestCaseError> {
         404 => "NOT_FOUND",
         _ => "INVALID_REQUEST",
     };
-    prop_assert_eq!(&answer["code"], code, "{}", told.body());
+    prop_assert_eq!(&answer["code"], code, "{}", told.text());
     Ok(())
 }
 

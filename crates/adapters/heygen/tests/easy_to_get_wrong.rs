@@ -212,17 +212,17 @@ fn numbers_have_the_type_that_clients_check() {
     bench.yard.pass(Duration::from_millis(877));
     let group = bench.ready("Ann");
     let read = bench.get(&format!("/v2/photo_avatar/{}", group.first_look()));
-    assert!(read.body().contains(r#""created_at":1770000001.0,"#), "a fraction, also at a full second");
+    assert!(read.text().contains(r#""created_at":1770000001.0,"#), "a fraction, also at a full second");
     let list = bench.get("/v2/avatar_group.list");
-    assert!(list.body().contains(r#""created_at":1770000001,"#), "none here");
+    assert!(list.text().contains(r#""created_at":1770000001,"#), "none here");
     bench.train(group);
     bench.yard.pass(Duration::from_millis(1_999));
     bench.complete();
     let status = bench.get(&status_path(group));
     assert!(
-        status.body().contains(r#""created_at":1770000001,"updated_at":1770000002}"#),
+        status.text().contains(r#""created_at":1770000001,"updated_at":1770000002}"#),
         "{}",
-        status.body()
+        status.text()
     );
 }
 

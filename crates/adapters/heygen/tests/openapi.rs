@@ -9,13 +9,13 @@ use support::schema::definition;
 use support::{Bench, CONTRACT, with_key};
 use trainyard_heygen::OPENAPI;
 use trainyard_http::{Method, Request};
-use trainyard_testkit::openapi::Exchange;
+use trainyard_testkit::client::Answer;
 
 #[test]
 fn anybody_may_read_it() {
     let bench = Bench::new();
     let told = bench.send(Request::new(Method::GET, "/v2/openapi.json"));
-    assert_eq!((told.status, told.body()), (200, OPENAPI));
+    assert_eq!((told.status, told.text()), (200, OPENAPI));
     assert_eq!(told.header("content-type"), Some("application/json"));
     let told = bench.send(with_key(Method::POST, "/v2/openapi.json", ""));
     told.says(405, "method_not_allowed", "Method not allowed");
@@ -32,14 +32,8 @@ fn the_published_examples_are_answers() {
     assert_eq!(examples.len(), 2);
     for (name, example) in examples {
         let body = example["value"].to_string();
-        let exchange = Exchange {
-            method: "GET",
-            path: "/v2/photo_avatar/train/status/7",
-            status: 200,
-            content_type: Some("application/json"),
-            body: body.as_bytes(),
-        };
-        assert_eq!(CONTRACT.answers(&exchange), Ok(()), "{name}");
+        let answer = Answer::new(200, "application/json", body);
+        assert_eq!(CONTRACT.answers("GET", "/v2/photo_avatar/train/status/7", &answer), Ok(()), "{name}");
     }
 }
 

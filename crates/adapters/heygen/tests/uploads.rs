@@ -376,7 +376,7 @@ fn the_rest_of_v1_is_somebody_elses() {
         client.answer()
     };
     for path in ["/v1", "/v1/indexes/list", "/v1/assets", "/v1/asse"] {
-        assert_eq!(get(path).body(), "somebody else", "{path}");
+        assert_eq!(get(path).text(), "somebody else", "{path}");
     }
     for path in ["/v1/asset", "/v1/asset/", "/v1/asset/x"] {
         get(path).is(401, r#"{"code":400112,"message":"Unauthorized"}"#);

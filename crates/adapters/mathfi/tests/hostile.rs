@@ -95,13 +95,13 @@ fn header() -> impl Strategy<Value = (&'static str, String)> {
 }
 
 fn check(told: &Told) -> Result<(), TestCaseError> {
-    prop_assert!((200..500).contains(&told.status), "{}: {}", told.status, told.body);
+    prop_assert!((200..500).contains(&told.status), "{}: {}", told.status, told.text());
     prop_assert_eq!(told.header("content-type"), Some("application/json"));
-    let answer: Value = serde_json::from_str(&told.body).unwrap();
+    let answer: Value = serde_json::from_str(told.text()).unwrap();
     prop_assert!(answer.is_object());
     if told.status >= 400 {
-        prop_assert!(!answer["message"].as_str().unwrap().is_empty(), "{}", told.body);
-        prop_assert!(told.body.len() < 2_000, "{} bytes", told.body.len());
+        prop_assert!(!answer["message"].as_str().unwrap().is_empty(), "{}", told.text());
+        prop_assert!(told.text().len() < 2_000, "{} bytes", told.text().len());
     }
     Ok(())
 }

@@ -227,7 +227,7 @@ fn what_holds_a_secret_is_not_to_be_kept_on_its_way() {
     let create = bench.post("/api/v1/datasets", r#"{"datasetName":"two"}"#);
     let read = bench.get(&format!("/api/v1/datasets/{id}"));
     for told in [bench.send(login("ann", "ann's word")), create, read] {
-        assert_eq!(told.header("cache-control"), Some("no-store"), "{}", told.body);
+        assert_eq!(told.header("cache-control"), Some("no-store"), "{}", told.text());
     }
 }
 
@@ -270,5 +270,5 @@ fn no_secret_is_shown() {
     let shown = format!("{:?}", bench.service);
     assert!(!shown.contains(KEY) && !shown.contains("0a0b0c"), "{shown}");
     let told = bench.send(login("ann", "a wrong guess"));
-    assert!(!told.body.contains("guess"));
+    assert!(!told.text().contains("guess"));
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use trainyard_core::{Fact, Timestamp};
 use trainyard_journal::{Journal, JournalError, MemoryJournal, Position, Reading, Turn, WriterId};
 use trainyard_runtime::Trainyard;
 use trainyard_testkit::clock::ManualClock;
+use trainyard_testkit::failing_journal::commit_with;
 
 use crate::rig::{DONE, Rig, answer, check, id, kind, quick, shut_down, submit};
 
@@ -18,7 +18,11 @@ struct Loud {
 
 impl Journal for Loud {
     fn begin(&mut self) -> Result<Box<dyn Turn + '_>, JournalError> {
-        Ok(Box::new(LoudTurn { inner: self.inner.begin()?, clock: &self.clock }))
+        Ok(commit_with(self.inner.begin()?, |turn| {
+            let position = turn.commit()?;
+            self.clock.advance(Duration::ZERO);
+            Ok(position)
+        }))
     }
 
     fn read(&mut self, from: Position) -> Result<Reading<'_>, JournalError> {
@@ -35,36 +39,6 @@ impl Journal for Loud {
 
     fn writer(&self) -> WriterId {
         self.inner.writer()
-    }
-}
-
-struct LoudTurn<'a> {
-    inner: Box<dyn Turn + 'a>,
-    clock: &'a ManualClock,
-}
-
-impl Turn for LoudTurn<'_> {
-    fn news(&mut self) -> Result<Reading<'_>, JournalError> {
-        self.inner.news()
-    }
-
-    fn now(&self) -> Option<Timestamp> {
-        self.inner.now()
-    }
-
-    fn append(&mut self, at: Timestamp, facts: &[Fact]) -> Result<(), JournalError> {
-        self.inner.append(at, facts)
-    }
-
-    fn compact(&mut self, snapshot: &[Fact]) -> Result<(), JournalError> {
-        self.inner.compact(snapshot)
-    }
-
-    fn commit(self: Box<Self>) -> Result<Position, JournalError> {
-        let Self { inner, clock } = *self;
-        let position = inner.commit()?;
-        clock.advance(Duration::ZERO);
-        Ok(position)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, Stop, TrainError};
-use trainyard_trainkit::told;
+use trainyard_trainkit::{cut_short, log_unkept, resume, told};
 
 use crate::{
     Index, Iteration, KMeans, KMeansState, MIN_VECTORS, Model, Observer, Plan, StorageError, Tolerance,
@@ -204,9 +204,8 @@ fn hand_over(cx: &Context, model: &Model, vectors: u64) -> Result<Trained, Train
 
 /// The state that an earlier attempt has left, if it is one of this training.
 fn resumable(cx: &Context, dimension: usize, n_lists: NonZeroU32) -> Option<KMeansState> {
-    let path = cx.resume_path()?;
-    let state = fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
-        let state = KMeansState::decode(&bytes).map_err(|error| told(&error))?;
+    resume(cx, u64::MAX, |bytes| {
+        let state = KMeansState::decode(bytes).map_err(|error| told(&error))?;
         let (got, expected) =
             ((state.dimension(), state.n_lists() as u64), (dimension, n_lists.get().into()));
         (got == expected).then_some(state).ok_or_else(|| {
@@ -215,10 +214,7 @@ fn resumable(cx: &Context, dimension: usize, n_lists: NonZeroU32) -> Option<KMea
                 got.0, got.1, expected.0, expected.1
             )
         })
-    });
-    state
-        .inspect_err(|error| tracing::warn!(error, "a checkpoint is of no use; training starts from scratch"))
-        .ok()
+    })
 }
 
 /// Tells the yard what the training says, and the training what the yard says.
@@ -258,10 +254,8 @@ impl Observer for Watcher<'_> {
         if self.cx.report(progress).is_err() {
             return ControlFlow::Break(());
         }
-        if kept.at.elapsed() >= kept.every
-            && let Err(error) = self.keep(&mut kept)
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
+        if kept.at.elapsed() >= kept.every {
+            log_unkept(self.keep(&mut kept));
         }
         ControlFlow::Continue(())
     }
@@ -291,13 +285,7 @@ impl Watcher<'_> {
     /// What to return now that the training was stopped.
     fn stopped(&self) -> TrainError {
         let stop = self.cx.stop_reason().unwrap_or(Stop::ShuttingDown);
-        if stop != Stop::ShuttingDown {
-            return stop.into();
-        }
-        match self.keep(&mut self.kept.lock()) {
-            Ok(()) => TrainError::interrupted(stop.to_string()),
-            Err(error) => TrainError::interrupted(format!("{stop}; the last steps were not kept: {error}")),
-        }
+        cut_short(stop, || self.keep(&mut self.kept.lock()))
     }
 }
 

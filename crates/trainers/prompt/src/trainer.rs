@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use trainyard_core::{Progress, Timestamp, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
-use trainyard_trainkit::{Chance, real, told};
+use trainyard_trainkit::{Chance, cut_short, real, told};
 use trainyard_trajectories::{HELD_OUT_SHARE, Row, split};
 
 use crate::answers::Answers;
@@ -174,8 +174,7 @@ impl Run<'_> {
     fn failed(&self, ended: Ended) -> TrainError {
         match ended {
             Ended::Stopped => match must_stop(self.cx) {
-                Some(Stop::ShuttingDown) => TrainError::interrupted(Stop::ShuttingDown.to_string()),
-                Some(stop) => stop.into(),
+                Some(stop) => cut_short(stop, || Ok(())),
                 None => TrainError::retry("the model or the optimizer has stopped, and was not told to"),
             },
             Ended::Spent { .. } => {

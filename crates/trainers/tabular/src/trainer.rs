@@ -1,13 +1,12 @@
 //! A candidate's part in a contest.
 
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::time::Duration;
 
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
 
-use trainyard_trainkit::{Kept, Rhythm, bytes_of, each, told};
+use trainyard_trainkit::{Kept, Rhythm, cut_short, each, log_unkept, resume, told};
 
 use crate::checkpoint::{BYTES_MAX, Best, Saved, fingerprint};
 use crate::learners::highest;
@@ -165,7 +164,7 @@ impl<'a> Candidate<'a> {
         lesson: Lesson<'a>,
     ) -> Result<Self, TrainError> {
         let fingerprint = fingerprint(data, &lesson);
-        let resumed = resume(cx, algorithm, &lesson, &fingerprint).or_else(|| {
+        let resumed = resumed(cx, algorithm, &lesson, &fingerprint).or_else(|| {
             let course = algorithm.begin(&lesson).map_err(|error| broken(cx, &error));
             Some(course.map(|course| Resumed { course, step: 0, exhausted: false, best: None }))
         });
@@ -257,37 +256,26 @@ impl<'a> Candidate<'a> {
         let Some(stop) = self.cx.stop_reason() else {
             return odd("stopped though nobody had told it to".into());
         };
-        if stop != Stop::ShuttingDown {
-            return stop.into();
-        }
-        match self.keep() {
-            Ok(()) => TrainError::interrupted(stop.to_string()),
-            Err(error) => TrainError::interrupted(format!("{stop}; the last steps were not kept: {error}")),
-        }
+        cut_short(stop, || self.keep())
     }
 
     fn keep_if_due(&mut self) {
-        if self.kept.is_due(self.step)
-            && let Err(error) = self.keep()
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
+        if self.kept.is_due(self.step) {
+            log_unkept(self.keep());
         }
     }
 
     /// Makes what is learned the state to go on from, if it is news.
     fn keep(&mut self) -> Result<(), TrainError> {
         let Self { cx, algorithm, fingerprint, course, step, exhausted, best, kept, .. } = self;
-        if !kept.is_news(*step) {
-            return Ok(());
-        }
-        let write = |path: &Path| {
+        kept.keep(cx, *step, |path| {
             let learned = course.save().map_err(unstorable)?;
             let best = best.as_ref();
             let best = best.map(|best| Best { performance: best.performance, lasting: &*best.lasting });
             let (algorithm, lesson, step, exhausted) = (algorithm.name(), *fingerprint, *step, *exhausted);
-            Ok(Saved { algorithm, lesson, step, exhausted, learned: &learned, best }.write(path)?)
-        };
-        kept.keep(cx.dir()?, *step, write, |name| cx.checkpoint(name, *step))
+            let saved = Saved { algorithm, lesson, step, exhausted, learned: &learned, best };
+            saved.write(path).map_err(TrainError::from)
+        })
     }
 }
 
@@ -300,15 +288,14 @@ struct Resumed {
 }
 
 /// Where an earlier attempt stood; `None` to begin anew.
-fn resume(
+fn resumed(
     cx: &Context,
     algorithm: &Algorithm,
     lesson: &Lesson<'_>,
     fingerprint: &[u8; 32],
 ) -> Option<Result<Resumed, TrainError>> {
-    let path = cx.resume_path()?;
-    let resumed = bytes_of(&path, BYTES_MAX).map_err(|error| error.to_string()).and_then(|bytes| {
-        let saved = Saved::read(&bytes, algorithm.name(), fingerprint).map_err(|error| error.to_string())?;
+    resume(cx, BYTES_MAX, |bytes| {
+        let saved = Saved::read(bytes, algorithm.name(), fingerprint).map_err(|error| error.to_string())?;
         match algorithm.resume(lesson, saved.learned) {
             Ok(course) => {
                 let Saved { step, exhausted, best, .. } = saved;
@@ -321,19 +308,13 @@ fn resume(
             Err(ResumeError::Learn(error @ LearnError::CutShort)) => Ok(Err(broken(cx, &error))),
             Err(error) => Err(told(&error)),
         }
-    });
-    resumed
-        .inspect_err(|error| tracing::warn!(error, "a checkpoint is of no use; the candidate begins anew"))
-        .ok()
+    })
 }
 
 /// What to return when nothing was learned yet.
 fn broken(cx: &Context, error: &LearnError) -> TrainError {
     match (error, cx.stop_reason()) {
-        (LearnError::CutShort, Some(Stop::ShuttingDown)) => {
-            TrainError::interrupted(Stop::ShuttingDown.to_string())
-        }
-        (LearnError::CutShort, Some(stop)) => stop.into(),
+        (LearnError::CutShort, Some(stop)) => cut_short(stop, || Ok(())),
         (error, _) => TrainError::failed(error.to_string()),
     }
 }

@@ -4,6 +4,7 @@
 
 mod host;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
@@ -14,7 +15,8 @@ use trainyard_core::{
 use trainyard_cyborgdb::{CyborgDb, Settings};
 use trainyard_http::{Method, Request, Response, Service, block_on};
 use trainyard_testkit::bare_yard::{BareYard, in_process};
-use trainyard_testkit::openapi::{Contract, Exchange};
+use trainyard_testkit::client::Answer;
+use trainyard_testkit::openapi::Contract;
 
 pub use host::MemoryHost;
 
@@ -46,8 +48,8 @@ impl Bench {
 
     pub fn send(&self, request: Request) -> Told {
         let (method, path) = (request.method().clone(), request.path().to_owned());
-        let told = Told::of(block_on(self.service.call(request)));
-        check(&method, &path, &told);
+        let told = block_on(async { Told::of(self.service.call(request).await).await });
+        CONTRACT.check(&method, &path, &told);
         told
     }
 
@@ -62,7 +64,7 @@ impl Bench {
     /// Makes an index of this name under [`KEY`].
     pub fn create(&self, name: &str) {
         let told = self.post("/v1/indexes/create", &with_key(name, ""));
-        assert_eq!(told.status, 200, "{}", told.body);
+        assert_eq!(told.status, 200, "{}", told.text());
     }
 
     /// Puts so many two-dimensional vectors in, with ids from `first` on.
@@ -70,7 +72,7 @@ impl Bench {
         let items = (first..first + count).map(|n| format!(r#"{{"id":"{n}","vector":[{n},1.5]}}"#));
         let items = items.collect::<Vec<_>>().join(",");
         let told = self.post("/v1/vectors/upsert", &with_key(name, &format!(r#""items":[{items}]"#)));
-        assert_eq!(told.status, 200, "{}", told.body);
+        assert_eq!(told.status, 200, "{}", told.text());
         told
     }
 
@@ -118,51 +120,36 @@ impl Bench {
 /// What the adapter says of itself.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_cyborgdb::OPENAPI));
 
-/// Whatever is answered is in the document, in the form that stands there.
-#[track_caller]
-fn check(method: &Method, path: &str, told: &Told) {
-    let (status, content_type, body) = (told.status, told.content_type.as_deref(), told.body.as_bytes());
-    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
-    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
-}
-
-/// An answer, read.
+/// An answer, in the words of this wire.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub status: u16,
-    pub content_type: Option<String>,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub struct Told(pub Answer);
+
+impl Deref for Told {
+    type Target = Answer;
+
+    fn deref(&self) -> &Answer {
+        &self.0
+    }
 }
 
 impl Told {
-    pub fn of(response: Response) -> Self {
-        let text = |value: &trainyard_http::HeaderValue| value.to_str().unwrap().to_owned();
-        let headers =
-            response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Self {
-            status: response.status().as_u16(),
-            content_type: response.headers().get("content-type").map(text),
-            headers,
-            body: String::from_utf8(response.bytes_ready().unwrap().to_vec()).unwrap(),
-        }
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
+    /// Every answer is ready: none is a stream.
+    pub async fn of(response: Response) -> Self {
+        assert!(response.bytes_ready().is_some());
+        Self(Answer::of(response).await)
     }
 
     /// The answer is this fixture, byte for byte.
     #[track_caller]
     pub fn is(&self, status: u16, fixture_name: &str) {
-        assert_eq!((self.status, &*self.body), (status, &*fixture(&format!("answers/{fixture_name}"))));
-        assert_eq!(self.content_type.as_deref(), Some("application/json"));
+        assert_eq!((self.status, self.text()), (status, &*fixture(&format!("answers/{fixture_name}"))));
+        assert_eq!(self.header("content-type"), Some("application/json"));
     }
 
     #[track_caller]
     pub fn says(&self, status: u16, detail: &str) {
         let expected = serde_json::json!({ "detail": detail }).to_string();
-        assert_eq!((self.status, &*self.body), (status, &*expected));
+        assert_eq!((self.status, self.text()), (status, &*expected));
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod host;
 
+use std::ops::Deref;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -18,9 +19,10 @@ use serde_json::{Value, json};
 use trainyard_core::port::Handle;
 use trainyard_core::{ModelId, QueueSettings, Reference, Resources, Timestamp, Trained};
 use trainyard_eliza::{Eliza, Events, Settings};
-use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_http::{Method, Request, Response};
 use trainyard_testkit::bare_yard::{BareYard, in_process};
-use trainyard_testkit::openapi::{Contract, Exchange};
+use trainyard_testkit::client::Answer;
+use trainyard_testkit::openapi::Contract;
 
 pub use host::{DATASETS_MAX, MemoryHost};
 
@@ -67,17 +69,14 @@ impl Bench {
     }
 
     pub fn send(&self, request: Request) -> Told {
-        let (method, path) = (request.method().clone(), request.path().to_owned());
-        let told = block_on(async { Told::of(self.service.call(request).await).await });
-        check(&method, &path, &told);
-        told
+        Told(CONTRACT.send(&self.service, request))
     }
 
     pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
         let path = format!("/api/training{path}");
         let request = Request::new(method.clone(), &path).with_header("content-type", "application/json");
         let told = self.send(request.with_body(body.to_owned()));
-        check_sent(&method, &path, body, &told);
+        CONTRACT.check_sent(&method, &path, body, &told);
         told
     }
 
@@ -147,89 +146,59 @@ pub fn drain(follow: &mut Following) {
 /// What the adapter says of itself.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_eliza::OPENAPI));
 
-/// Whatever is answered is in the document, in the form that stands there.
-#[track_caller]
-fn check(method: &Method, path: &str, told: &Told) {
-    let (status, content_type, body) = (told.status, told.header("content-type"), &told.bytes);
-    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
-    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
-}
-
-/// Whatever was carried out is what the document lets be sent.
-#[track_caller]
-fn check_sent(method: &Method, path: &str, body: &str, told: &Told) {
-    if (200..300).contains(&told.status) && !body.is_empty() {
-        assert_eq!(CONTRACT.takes(method.as_str(), path, body.as_bytes()), Ok(()));
-    }
-}
-
-/// An answer, read.
+/// An answer, in the words of this wire.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub bytes: Vec<u8>,
+pub struct Told(pub Answer);
+
+impl Deref for Told {
+    type Target = Answer;
+
+    fn deref(&self) -> &Answer {
+        &self.0
+    }
 }
 
 impl Told {
     pub async fn of(response: Response) -> Self {
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        Self {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            bytes: response.into_bytes().await.to_vec(),
-        }
-    }
-
-    pub fn body(&self) -> &str {
-        std::str::from_utf8(&self.bytes).unwrap_or("bytes")
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", self.body()))
+        Self(Answer::of(response).await)
     }
 
     /// What a 200 holds.
     #[track_caller]
     pub fn data(&self) -> Value {
-        assert_eq!(self.status, 200, "{}", self.body());
+        assert_eq!(self.status, 200, "{}", self.text());
         self.json()
     }
 
     /// What a 201 holds.
     #[track_caller]
     pub fn made(&self) -> Value {
-        assert_eq!(self.status, 201, "{}", self.body());
+        assert_eq!(self.status, 201, "{}", self.text());
         self.json()
     }
 
     /// The answer is an error of this form.
     #[track_caller]
     pub fn says(&self, status: u16, code: &str, words: &str) {
-        assert_eq!(self.status, status, "{}", self.body());
+        assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/json"));
         let told = self.json();
-        assert_eq!((&told["error"], &told["message"]), (&json!(words), &json!(words)), "{}", self.body());
-        assert_eq!(told["code"], code, "{}", self.body());
+        assert_eq!((&told["error"], &told["message"]), (&json!(words), &json!(words)), "{}", self.text());
+        assert_eq!(told["code"], code, "{}", self.text());
         let retry = self.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
-        assert_eq!(told.get("retryAfter").and_then(Value::as_u64), retry, "{}", self.body());
+        assert_eq!(told.get("retryAfter").and_then(Value::as_u64), retry, "{}", self.text());
     }
 
     /// The answer is that of a fixture, byte for byte. `GOLDEN=write` writes it anew.
     #[track_caller]
     pub fn is_golden(&self, status: u16, name: &str) {
-        assert_eq!(self.status, status, "{}", self.body());
+        assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/json"));
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.json"));
         if std::env::var_os("GOLDEN").is_some_and(|what| what == "write") {
-            std::fs::write(&path, format!("{}\n", self.body())).unwrap();
+            std::fs::write(&path, format!("{}\n", self.text())).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(self.body(), golden.trim_end(), "{name}");
+        assert_eq!(self.text(), golden.trim_end(), "{name}");
     }
 }

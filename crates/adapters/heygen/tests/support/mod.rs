@@ -11,6 +11,7 @@ mod host;
 pub mod net;
 pub mod schema;
 
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
@@ -19,9 +20,10 @@ use trainyard_core::{
 };
 use trainyard_heygen::{AssetId, GroupId, HeyGen, LookId, Settings};
 use trainyard_http::secret::Secret;
-use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_http::{Method, Request, Response};
 use trainyard_testkit::bare_yard::{BareYard, in_process};
-use trainyard_testkit::openapi::{Contract, Exchange};
+use trainyard_testkit::client::Answer;
+use trainyard_testkit::openapi::Contract;
 use uuid::Uuid;
 
 pub use host::{ASSETS_MAX, GROUPS_MAX, LOOKS_MAX, MemoryHost};
@@ -76,15 +78,14 @@ impl Bench {
     /// Whatever is answered with 200 has the form of its schema.
     pub fn send(&self, request: Request) -> Told {
         let (method, path) = (request.method().clone(), request.path().to_owned());
-        let told = block_on(async { Told::of(self.service.call(request).await).await });
+        let told = Told(CONTRACT.send(&self.service, request));
         told.check(&method, &path);
-        check(&method, &path, &told);
         told
     }
 
     pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
         let told = self.send(with_key(method.clone(), path, body));
-        check_sent(&method, path, body, &told);
+        CONTRACT.check_sent(&method, path, body, &told);
         told
     }
 
@@ -198,39 +199,21 @@ pub fn look_id(look: &Value) -> LookId {
 /// What the adapter says of itself.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_heygen::OPENAPI));
 
-/// Whatever is answered is in the document, in the form that stands there.
-#[track_caller]
-fn check(method: &Method, path: &str, told: &Told) {
-    let (status, content_type, body) = (told.status, told.header("content-type"), &told.bytes);
-    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
-    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
-}
-
-/// Whatever was carried out is what the document lets be sent.
-#[track_caller]
-fn check_sent(method: &Method, path: &str, body: &str, told: &Told) {
-    if (200..300).contains(&told.status) && !body.is_empty() {
-        assert_eq!(CONTRACT.takes(method.as_str(), path, body.as_bytes()), Ok(()));
-    }
-}
-
-/// An answer, read.
+/// An answer, in the words of this wire.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub bytes: Vec<u8>,
+pub struct Told(pub Answer);
+
+impl Deref for Told {
+    type Target = Answer;
+
+    fn deref(&self) -> &Answer {
+        &self.0
+    }
 }
 
 impl Told {
     pub async fn of(response: Response) -> Self {
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        Self {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            bytes: response.into_bytes().await.to_vec(),
-        }
+        Self(Answer::of(response).await)
     }
 
     /// A 200 has the form of its call.
@@ -241,29 +224,17 @@ impl Told {
         }
     }
 
-    pub fn body(&self) -> &str {
-        std::str::from_utf8(&self.bytes).unwrap_or("bytes")
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", self.body()))
-    }
-
     /// What a 200 is about.
     #[track_caller]
     pub fn data(&self) -> Value {
-        assert_eq!(self.status, 200, "{}", self.body());
+        assert_eq!(self.status, 200, "{}", self.text());
         self.json()["data"].clone()
     }
 
     /// The answer is this text, byte for byte.
     #[track_caller]
     pub fn is(&self, status: u16, body: &str) {
-        assert_eq!((self.status, self.body()), (status, body));
+        assert_eq!((self.status, self.text()), (status, body));
         assert_eq!(self.header("content-type"), Some("application/json"));
     }
 
@@ -283,15 +254,15 @@ impl Told {
     /// The answer is the page for paths that nothing stands behind.
     #[track_caller]
     pub fn is_page(&self) {
-        assert_eq!(self.status, 404, "{}", self.body());
+        assert_eq!(self.status, 404, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("text/html; charset=utf-8"));
-        assert!(self.body().starts_with("<!doctype html>"), "{}", self.body());
+        assert!(self.text().starts_with("<!doctype html>"), "{}", self.text());
     }
 
     /// The answer is a picture that its link shows, and nothing else.
     #[track_caller]
     pub fn is_picture(&self, media_type: &str, file: &[u8]) {
-        assert_eq!((self.status, &*self.bytes), (200, file), "{}", self.body());
+        assert_eq!((self.status, &*self.body), (200, file), "{}", self.text());
         assert_eq!(self.header("content-type"), Some(media_type));
         assert_eq!(self.header("cache-control"), Some("private"));
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));

@@ -42,8 +42,7 @@ impl Client {
 
     /// The answer to a request that asked for the connection to be closed. A 200 has the form of its schema.
     pub fn answer(self) -> Told {
-        let client::Answer { status, headers, body } = self.client.answer();
-        let told = Told { status, headers, bytes: body };
+        let told = Told(self.client.answer());
         let line = String::from_utf8(self.first).unwrap();
         let [method, path, _] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line} is no request line")

@@ -5,6 +5,7 @@
 mod host;
 pub mod net;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,12 +17,13 @@ use trainyard_core::{
     Run, RunEnd, Score, Timestamp, Trained,
 };
 use trainyard_http::secret::Secret;
-use trainyard_http::{Method, Request, Response, Service, block_on};
+use trainyard_http::{Method, Request, Response};
 use trainyard_mathfi::{
     DatasetId, DatasetState, Limits, MathFi, PERFORMANCE, Settings, TEST_PERFORMANCE, TRAINING_PERFORMANCE,
 };
 use trainyard_testkit::bare_yard::{BareYard, in_process};
-use trainyard_testkit::openapi::{Contract, Exchange};
+use trainyard_testkit::client;
+use trainyard_testkit::openapi::Contract;
 use uuid::Uuid;
 
 pub use host::{MemoryHost, READY};
@@ -83,16 +85,13 @@ impl Bench {
     }
 
     pub fn send(&self, request: Request) -> Told {
-        let (method, path) = (request.method().clone(), request.path().to_owned());
-        let told = block_on(async { Told::of(self.service.call(request).await).await });
-        check(&method, &path, &told);
-        told
+        Told(CONTRACT.send(&self.service, request))
     }
 
     /// With ann's token.
     pub fn ask(&self, method: Method, path: &str, body: &str) -> Told {
         let told = self.send(with_token(method.clone(), path, &self.token, body));
-        check_sent(&method, path, body, &told);
+        CONTRACT.check_sent(&method, path, body, &told);
         told
     }
 
@@ -106,14 +105,14 @@ impl Bench {
 
     pub fn log_in(&self, name: &str) -> String {
         let told = self.send(login(name, &format!("{name}'s word")));
-        assert_eq!(told.status, 200, "{}", told.body);
+        assert_eq!(told.status, 200, "{}", told.text());
         told.json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// An empty dataset of ann's.
     pub fn create(&self, name: &str) -> Made {
         let told = self.post("/api/v1/datasets", &json!({ "datasetName": name }).to_string());
-        assert_eq!(told.status, 201, "{}", told.body);
+        assert_eq!(told.status, 201, "{}", told.text());
         let answer = told.json();
         let key: Uuid = answer["datasetKey"].as_str().unwrap().parse().unwrap();
         let upload = answer["datasetUploadInfo"]["uploadUrl"].as_str().unwrap();
@@ -131,19 +130,19 @@ impl Bench {
     pub fn train(&self, id: DatasetId, target: f64) -> JobId {
         let body = json!({ "scalingFactor": 19, "performanceThreshold": target }).to_string();
         let told = self.post(&format!("/api/v1/training/datasets/{id}"), &body);
-        assert_eq!(told.status, 201, "{}", told.body);
+        assert_eq!(told.status, 201, "{}", told.text());
         JobId::new(told.json()["trainingJobKey"].as_str().unwrap().parse().unwrap())
     }
 
     pub fn read(&self, job: JobId) -> Value {
         let told = self.get(&format!("/api/v1/training/{job}"));
-        assert_eq!(told.status, 200, "{}", told.body);
+        assert_eq!(told.status, 200, "{}", told.text());
         told.json()
     }
 
     pub fn progress(&self, job: JobId) -> Value {
         let told = self.get(&format!("/api/v1/training/{job}/progress"));
-        assert_eq!(told.status, 200, "{}", told.body);
+        assert_eq!(told.status, 200, "{}", told.text());
         told.json()
     }
 
@@ -208,47 +207,28 @@ pub fn statuses(progress: &Value) -> Vec<String> {
 /// What the adapter says of itself.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(trainyard_mathfi::OPENAPI));
 
-/// Whatever is answered is in the document, in the form that stands there.
-#[track_caller]
-fn check(method: &Method, path: &str, told: &Told) {
-    let (status, content_type, body) = (told.status, told.header("content-type"), told.body.as_bytes());
-    let exchange = Exchange { method: method.as_str(), path, status, content_type, body };
-    assert_eq!(CONTRACT.answers(&exchange), Ok(()));
-}
-
-/// Whatever was carried out is what the document lets be sent.
-#[track_caller]
-fn check_sent(method: &Method, path: &str, body: &str, told: &Told) {
-    if (200..300).contains(&told.status) && !body.is_empty() {
-        assert_eq!(CONTRACT.takes(method.as_str(), path, body.as_bytes()), Ok(()));
-    }
-}
-
-/// An answer, read.
+/// An answer, in the words of this wire.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub struct Told(pub client::Answer);
+
+impl Deref for Told {
+    type Target = client::Answer;
+
+    fn deref(&self) -> &client::Answer {
+        &self.0
+    }
 }
 
 impl Told {
     pub async fn of(response: Response) -> Self {
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-        Self {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            body: String::from_utf8(response.into_bytes().await.to_vec()).unwrap(),
-        }
+        Self(client::Answer::of(response).await)
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    /// The same, with `SIGNATURE` where this one stands.
+    pub fn without(&self, signature: &str) -> Self {
+        let mut shown = self.clone();
+        shown.0.body = self.text().replace(signature, "SIGNATURE").into_bytes();
+        shown
     }
 
     /// The answer is this fixture, byte for byte. With `RENEW_FIXTURES` set the fixture is written anew instead, to be
@@ -256,9 +236,9 @@ impl Told {
     #[track_caller]
     pub fn is(&self, status: u16, fixture_name: &str) {
         if std::env::var_os("RENEW_FIXTURES").is_some() {
-            std::fs::write(fixture_path(fixture_name), format!("{}\n", self.body)).unwrap();
+            std::fs::write(fixture_path(fixture_name), format!("{}\n", self.text())).unwrap();
         }
-        assert_eq!((self.status, &*self.body), (status, &*fixture(fixture_name)), "{fixture_name}");
+        assert_eq!((self.status, self.text()), (status, &*fixture(fixture_name)), "{fixture_name}");
         assert_eq!(self.header("content-type"), Some("application/json"));
     }
 
@@ -266,15 +246,15 @@ impl Told {
     #[track_caller]
     pub fn says(&self, status: u16, message: &str) {
         let expected = json!({ "message": message }).to_string();
-        assert_eq!((self.status, &*self.body), (status, &*expected));
+        assert_eq!((self.status, self.text()), (status, &*expected));
         assert_eq!(self.header("content-type"), Some("application/json"));
     }
 
     /// The answer is an error of this status, whatever its words.
     #[track_caller]
     pub fn is_refused(&self, status: u16) {
-        assert_eq!(self.status, status, "{}", self.body);
-        assert!(self.json()["message"].is_string(), "{}", self.body);
+        assert_eq!(self.status, status, "{}", self.text());
+        assert!(self.json()["message"].is_string(), "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/json"));
     }
 }

@@ -26,7 +26,6 @@ impl Client {
 
     /// The answer to a request that asked for the connection to be closed.
     pub fn answer(self) -> Told {
-        let client::Answer { status, headers, body } = self.0.answer();
-        Told { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
+        Told(self.0.answer())
     }
 }

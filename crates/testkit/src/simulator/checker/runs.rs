@@ -119,11 +119,29 @@ impl Checker {
         act: impl FnOnce(&mut ContestBook) -> Result<(), String>,
     ) -> Result<(), Breach> {
         self.wrote(job, lease)?;
+        self.its_contest(job, act)
+    }
+
+    /// What its contest says to it.
+    fn its_contest(
+        &mut self,
+        job: JobId,
+        act: impl FnOnce(&mut ContestBook) -> Result<(), String>,
+    ) -> Result<(), Breach> {
         let acted = match &mut self.job(job)?.contest {
             Some(contest) => act(contest),
             None => Err("it is no contest".into()),
         };
         acted.map_err(|what| Breach::new(Invariant::TheFirstToReachWins, format!("job {job}: {what}")))
+    }
+
+    /// Whoever ends or leaves it holds a lease that is in force.
+    fn check_live(&mut self, job: JobId, lease: Lease, does: &str) -> Result<(), Breach> {
+        let book = self.job(job)?;
+        if book.is_live(lease) {
+            return Ok(());
+        }
+        breach(Invariant::OldLeasesNeverWrite, format!("lease {lease} {does} job {job}: {:?}", book.stage))
     }
 
     pub(super) fn candidate_ended(
@@ -142,11 +160,7 @@ impl Checker {
                 format!("a candidate of job {job} is out at {at:?} of {limit:?}"),
             );
         }
-        let ended = match &mut book.contest {
-            Some(contest) => contest.end(lease, outcome, at, late_at),
-            None => Err("it is no contest".into()),
-        };
-        ended.map_err(|what| Breach::new(Invariant::TheFirstToReachWins, format!("job {job}: {what}")))
+        self.its_contest(job, |contest| contest.end(lease, outcome, at, late_at))
     }
 
     pub(super) fn retried(
@@ -265,15 +279,10 @@ impl Checker {
         outcome: &Outcome,
         released: Option<Lease>,
     ) -> Result<(), Breach> {
-        let book = self.job(job)?;
-        if let Some(lease) = released
-            && !book.is_live(lease)
-        {
-            return breach(
-                Invariant::OldLeasesNeverWrite,
-                format!("lease {lease} ends job {job}: {:?}", book.stage),
-            );
+        if let Some(lease) = released {
+            self.check_live(job, lease, "ends")?;
         }
+        let book = self.job(job)?;
         let is_late = match outcome {
             Outcome::TimedOut(TimedOut::Running) if book.contest.is_none() => {
                 book.out_of_time_at().is_some_and(|limit| limit <= at)
@@ -295,8 +304,10 @@ impl Checker {
                 format!("job {job} is {outcome} at {at:?}: {:?}", book.class.limits),
             );
         }
-        let ended = book.contest.as_mut().map_or(Ok(()), |contest| contest.finish(outcome));
-        ended.map_err(|what| Breach::new(Invariant::TheFirstToReachWins, format!("job {job}: {what}")))?;
+        if book.contest.is_some() {
+            self.its_contest(job, |contest| contest.finish(outcome))?;
+        }
+        let book = self.job(job)?;
         if let Outcome::Completed { model } = outcome
             && *model != book.model
         {
@@ -307,13 +318,8 @@ impl Checker {
     }
 
     pub(super) fn released(&mut self, job: JobId, lease: Lease) -> Result<(), Breach> {
+        self.check_live(job, lease, "leaves")?;
         let book = self.job(job)?;
-        if !book.is_live(lease) {
-            return breach(
-                Invariant::OldLeasesNeverWrite,
-                format!("lease {lease} leaves job {job}: {:?}", book.stage),
-            );
-        }
         if let Some(contest) = &mut book.contest {
             contest.stop(Some(lease));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
-use trainyard_trainkit::{Kept, bytes_of, real, told};
+use trainyard_trainkit::{Kept, cut_short, log_unkept, real, resume, told};
 use trainyard_trajectories::Row;
 
 use crate::adapter::{Story, save};
@@ -112,7 +112,9 @@ fn made(teller: &Teller<'_>, recipe: &Recipe, cache: &Path, bytes_max: u64) -> R
         }
         stopped.is_none()
     });
-    let Some(base) = base else { return Err(stopped.unwrap_or_else(|| cut_short(Stop::ShuttingDown))) };
+    let Some(base) = base else {
+        return Err(stopped.unwrap_or_else(|| cut_short(Stop::ShuttingDown, || Ok(()))));
+    };
     fs::create_dir_all(cache)?;
     if let Err(error) = base.save(&folder) {
         // Another run may have been first; a base that is not kept is made again.
@@ -145,7 +147,7 @@ impl Teller<'_> {
     fn tell(&self, step: u64, phase: &str, loss: f64) -> Result<(), TrainError> {
         let progress = Progress::step(step, self.total).with_phase(phase).with_loss(loss)?;
         self.watch.told(&progress);
-        self.cx.report(progress).map_err(cut_short)
+        self.cx.report(progress).map_err(|stop| cut_short(stop, || Ok(())))
     }
 }
 
@@ -163,7 +165,9 @@ impl<'a> Run<'a> {
     fn start(teller: Teller<'a>, lesson: &'a Lesson<'a>) -> Result<Self, TrainError> {
         teller.watch.before_block(teller.cx);
         let fingerprint = lesson.fingerprint();
-        let course = resume(teller.cx, lesson, fingerprint).unwrap_or_else(|| Course::begin(lesson));
+        let read = |bytes: &[u8]| checkpoint::read(bytes, lesson, fingerprint);
+        let course = resume(teller.cx, checkpoint::bytes_max(lesson), read);
+        let course = course.unwrap_or_else(|| Course::begin(lesson));
         let kept = Kept::new(lesson.order.rhythm, course.step);
         Ok(Self { teller, lesson, fingerprint, course, learner: Learner::new(lesson), kept })
     }
@@ -203,33 +207,20 @@ impl<'a> Run<'a> {
     fn go_on(&mut self) -> Result<(), TrainError> {
         match self.teller.cx.stop_reason() {
             None => Ok(()),
-            Some(stop @ Stop::ShuttingDown) => match self.keep() {
-                Ok(()) => Err(cut_short(stop)),
-                Err(error) => {
-                    let reason = format!("{stop}; the last steps were not kept: {error}");
-                    Err(TrainError::interrupted(reason))
-                }
-            },
-            Some(stop) => Err(cut_short(stop)),
+            Some(stop) => Err(cut_short(stop, || self.keep())),
         }
     }
 
     fn keep_if_due(&mut self) {
-        if self.kept.is_due(self.course.step)
-            && let Err(error) = self.keep()
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
+        if self.kept.is_due(self.course.step) {
+            log_unkept(self.keep());
         }
     }
 
     /// Makes what is learned the state to go on from, if it is news.
     fn keep(&mut self) -> Result<(), TrainError> {
-        let Self { teller, course, fingerprint, kept, .. } = self;
-        if !kept.is_news(course.step) {
-            return Ok(());
-        }
-        let write = |path: &Path| Ok(checkpoint::write(path, *fingerprint, course)?);
-        kept.keep(teller.cx.dir()?, course.step, write, |name| teller.cx.checkpoint(name, course.step))
+        let Self { teller: Teller { cx, .. }, course, fingerprint, kept, .. } = self;
+        kept.keep(cx, course.step, |path| checkpoint::write(path, *fingerprint, course))
     }
 
     fn hand_over(mut self, held_out_loss: Option<f64>) -> Result<Trained, TrainError> {
@@ -262,22 +253,6 @@ impl<'a> Run<'a> {
         save(&cx.dir()?.join(ADAPTER), &lora, lesson.base, &story)?;
         cx.trained(ADAPTER)
     }
-}
-
-/// The course that an earlier attempt has left; `None` to begin anew.
-fn resume(cx: &Context, lesson: &Lesson<'_>, fingerprint: [u8; 32]) -> Option<Course> {
-    let path = cx.resume_path()?;
-    let read = bytes_of(&path, checkpoint::bytes_max(lesson)).map_err(|error| error.to_string());
-    let resumed = read
-        .and_then(|bytes| checkpoint::read(&bytes, lesson, fingerprint).map_err(|error| error.to_string()));
-    resumed
-        .inspect_err(|error| tracing::warn!(error, "a checkpoint is of no use; the training begins anew"))
-        .ok()
-}
-
-/// What to return when it was told to stop.
-fn cut_short(stop: Stop) -> TrainError {
-    if stop == Stop::ShuttingDown { TrainError::interrupted(stop.to_string()) } else { stop.into() }
 }
 
 fn diverged() -> TrainError {

@@ -1,10 +1,8 @@
 //! A portrait's training as a run of a yard.
 
-use std::path::Path;
-
 use trainyard_core::{Progress, Trained};
 use trainyard_runtime::{Context, JobToTrain, Stop, TrainError};
-use trainyard_trainkit::{Kept, Rhythm, bytes_of, real, told};
+use trainyard_trainkit::{Kept, Rhythm, cut_short, log_unkept, real, resume, told};
 
 use crate::checkpoint;
 use crate::course::{BATCH, Course, Desk, Lesson};
@@ -103,7 +101,7 @@ fn open(
             if unfit.is_io() { TrainError::retry(reason) } else { TrainError::failed(reason) }
         });
         if let Some(stop) = cx.stop_reason() {
-            return Err(cut_short(stop));
+            return Err(cut_short(stop, || Ok(())));
         }
         photos.push(photo?);
     }
@@ -134,9 +132,10 @@ impl<'a> Run<'a> {
                 watch.before_block(cx);
                 Ok(())
             }
-            Some(stop) => Err(cut_short(stop)),
+            Some(stop) => Err(cut_short(stop, || Ok(()))),
         };
-        let course = match resume(cx, &lesson, fingerprint) {
+        let read = |bytes: &[u8]| checkpoint::read(bytes, &lesson, fingerprint);
+        let course = match resume(cx, checkpoint::BYTES_MAX, read) {
             Some(course) => course,
             None => Course::begin(&lesson, between)?,
         };
@@ -196,33 +195,20 @@ impl Run<'_> {
     fn go_on(&mut self) -> Result<(), TrainError> {
         match self.cx.stop_reason() {
             None | Some(Stop::TargetReached) => Ok(()),
-            Some(stop @ Stop::ShuttingDown) => match self.keep() {
-                Ok(()) => Err(cut_short(stop)),
-                Err(error) => {
-                    let reason = format!("{stop}; the last steps were not kept: {error}");
-                    Err(TrainError::interrupted(reason))
-                }
-            },
-            Some(stop) => Err(cut_short(stop)),
+            Some(stop) => Err(cut_short(stop, || self.keep())),
         }
     }
 
     fn keep_if_due(&mut self) {
-        if self.kept.is_due(self.course.step)
-            && let Err(error) = self.keep()
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a checkpoint was not kept");
+        if self.kept.is_due(self.course.step) {
+            log_unkept(self.keep());
         }
     }
 
     /// Makes what is learned the state to go on from, if it is news.
     fn keep(&mut self) -> Result<(), TrainError> {
         let Self { cx, course, fingerprint, kept, .. } = self;
-        if !kept.is_news(course.step) {
-            return Ok(());
-        }
-        let write = |path: &Path| Ok(checkpoint::write(path, *fingerprint, course)?);
-        kept.keep(cx.dir()?, course.step, write, |name| cx.checkpoint(name, course.step))
+        kept.keep(cx, course.step, |path| checkpoint::write(path, *fingerprint, course))
     }
 
     /// The model, once it is good enough.
@@ -245,25 +231,9 @@ impl Run<'_> {
     }
 }
 
-/// The course that an earlier attempt has left; `None` to begin anew.
-fn resume(cx: &Context, lesson: &Lesson<'_>, fingerprint: [u8; 32]) -> Option<Course> {
-    let path = cx.resume_path()?;
-    let read = bytes_of(&path, checkpoint::BYTES_MAX).map_err(|error| error.to_string());
-    let resumed = read
-        .and_then(|bytes| checkpoint::read(&bytes, lesson, fingerprint).map_err(|error| error.to_string()));
-    resumed
-        .inspect_err(|error| tracing::warn!(error, "a checkpoint is of no use; the training begins anew"))
-        .ok()
-}
-
 /// Blocks of held-back views that the quality at the end is measured by: at least one view of each photo.
 fn held_back_blocks(photos: usize) -> u64 {
     HELD_BACK_BLOCKS.max(photos.div_ceil(BATCH) as u64)
-}
-
-/// What to return when it was told to stop.
-fn cut_short(stop: Stop) -> TrainError {
-    if stop == Stop::ShuttingDown { TrainError::interrupted(stop.to_string()) } else { stop.into() }
 }
 
 /// For the owner of the photos.
