@@ -163,7 +163,7 @@ pub(crate) fn fill_until_killed(folder: &Path, jobs: u64) -> Result<()> {
         yard.submit_all(all).wait()?;
     }
     let each = resident_bytes().saturating_sub(before) as f64 / WAITING as f64;
-    println!("memory of a waiting job in the process, both copies\t{each:.0} bytes\t<= 350");
+    println!("memory of a waiting job in the process, both copies\t{each:.0} bytes\t<= 400");
     println!("{READY}");
     std::io::stdout().flush()?;
     loop {
