@@ -577,3 +577,14 @@ impl Job {
         self.extras.get_or_insert_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_small() {
+        // With the two counts of its `Arc` 160 bytes: a field more is 16 more in every line.
+        assert!(size_of::<Job>() <= 144, "{} bytes", size_of::<Job>());
+    }
+}

@@ -1,6 +1,5 @@
 //! Everything that is derived from jobs, nodes and rules, kept true while they change.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::{
@@ -8,16 +7,15 @@ use crate::{
 };
 
 use super::apply::{Impossible, no_job};
-use super::line::Line;
 use super::timers::Timer;
-use super::{ClassKey, Rule, SubjectKey, Subjects, Yard};
+use super::{ClassKey, Rule, SubjectKey, Yard};
 
 impl Yard {
     /// Time has passed: whoever waited for a moment that has come is in line for room.
     pub(super) fn wake(&mut self) {
         while let Some((_, order)) = self.delayed.first().copied().filter(|(at, _)| *at <= self.now) {
             self.delayed.pop_first();
-            self.line_up(order, SubjectKey::of(&self.jobs[&order].subject));
+            self.line_up(order, SubjectKey::of(&self.jobs[order].subject));
         }
     }
 
@@ -59,19 +57,20 @@ impl Yard {
         let classes: Vec<ClassKey> = self.ready.keys().filter(|class| of_queue(class)).cloned().collect();
         for class in classes {
             let line = self.ready.remove(&class).unwrap_or_default();
-            for (_, order) in line {
-                self.line_up(order, SubjectKey::of(&self.jobs[&order].subject));
+            for ((_, order), ()) in line.iter() {
+                let order = *order;
+                self.line_up(order, SubjectKey::of(&self.jobs[order].subject));
             }
         }
     }
 
     pub(super) fn forget_job(&mut self, job: JobId) -> Result<(), Impossible> {
         let order = self.orders.remove(&job).ok_or_else(|| no_job(job))?;
-        if !matches!(role(&self.jobs[&order]), Role::Over) {
+        if !matches!(role(&self.jobs[order]), Role::Over) {
             return Err(Impossible::new(format!("job {job} is forgotten before it is over")));
         }
         self.unindex(order);
-        if let Some(key) = self.jobs.remove(&order).as_ref().and_then(|job| job.key()) {
+        if let Some(key) = self.jobs.remove(order).as_ref().and_then(|job| job.key()) {
             self.keys.remove(key);
         }
         Ok(())
@@ -99,7 +98,7 @@ impl Yard {
         self.queue_mut(&job.class.queue);
         self.orders.insert(id, order);
         if !job.is_finished() {
-            put(&mut self.unfinished, subject, order);
+            self.unfinished.insert(subject, order);
         }
         self.jobs.insert(order, Arc::new(job));
         self.index(order);
@@ -114,7 +113,7 @@ impl Yard {
     ) -> Result<(), Impossible> {
         let order = *self.orders.get(&id).ok_or_else(|| no_job(id))?;
         self.unindex(order);
-        let job = Arc::make_mut(self.jobs.get_mut(&order).ok_or_else(|| no_job(id))?);
+        let job = Arc::make_mut(self.jobs.get_mut(order).ok_or_else(|| no_job(id))?);
         let was_running = job.running().is_some();
         let was_finished = job.is_finished();
         change(job)?;
@@ -123,7 +122,7 @@ impl Yard {
         let subject = (!runs_on).then(|| SubjectKey::of(&job.subject));
         self.index(order);
         let Some(subject) = subject else { return Ok(()) };
-        if !(has_ended && take(&mut self.unfinished, subject, order)) {
+        if !(has_ended && self.unfinished.remove(subject, order)) {
             self.line_up(order, subject);
         }
         Ok(())
@@ -131,7 +130,7 @@ impl Yard {
 
     /// Takes room for a job, or counts it among those in line or those that are over.
     fn index(&mut self, order: Order) {
-        let job = &self.jobs[&order];
+        let job = &self.jobs[order];
         for timer in self.timers_of(job).into_iter().flatten() {
             self.timers.insert(timer);
         }
@@ -143,7 +142,7 @@ impl Yard {
             }
             Role::Over => {
                 self.finished.entry(job.class.queue.clone()).or_default().insert(order);
-                put(&mut self.over, SubjectKey::of(&job.subject), order);
+                self.over.insert(SubjectKey::of(&job.subject), order);
             }
             Role::Occupies(id, epoch) => {
                 queue.running = queue.running.saturating_add(1);
@@ -157,7 +156,7 @@ impl Yard {
 
     /// The reverse of [`Yard::index`].
     fn unindex(&mut self, order: Order) {
-        let job = &self.jobs[&order];
+        let job = &self.jobs[order];
         for timer in self.timers_of(job).into_iter().flatten() {
             self.timers.remove(&timer);
         }
@@ -168,7 +167,7 @@ impl Yard {
                 if let Some(entry) = delayed_until(job, self.now) {
                     self.delayed.remove(&entry);
                 }
-                self.step_out((self.rank(&self.jobs[&order]), order));
+                self.step_out((self.rank(&self.jobs[order]), order));
             }
             Role::Over => {
                 if let Some(finished) = self.finished.get_mut(&job.class.queue) {
@@ -177,7 +176,7 @@ impl Yard {
                         self.finished.remove(&job.class.queue);
                     }
                 }
-                take(&mut self.over, SubjectKey::of(&job.subject), order);
+                self.over.remove(SubjectKey::of(&job.subject), order);
             }
             Role::Occupies(id, epoch) => {
                 queue.running = queue.running.saturating_sub(1);
@@ -217,21 +216,4 @@ fn delayed_until(job: &Job, now: Timestamp) -> Option<(Timestamp, Order)> {
         }
         Phase::Running(_) | Phase::Finished(_) => None,
     }
-}
-
-fn put(subjects: &mut Subjects, subject: SubjectKey, order: Order) {
-    match subjects.entry(subject) {
-        Entry::Vacant(entry) => drop(entry.insert(Line::One(order))),
-        Entry::Occupied(mut entry) => entry.get_mut().insert(order),
-    }
-}
-
-/// Says whether that was the last of its subject.
-fn take(subjects: &mut Subjects, subject: SubjectKey, order: Order) -> bool {
-    let Entry::Occupied(mut entry) = subjects.entry(subject) else { return false };
-    let was_last = entry.get_mut().remove(order);
-    if was_last {
-        entry.remove();
-    }
-    was_last
 }

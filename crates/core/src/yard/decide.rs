@@ -234,7 +234,7 @@ impl Yard {
         let Some(order) = submission.key.as_ref().and_then(|key| self.keys.get(key)) else {
             return Ok(None);
         };
-        let job = &self.jobs[order];
+        let job = &self.jobs[*order];
         if job.subject != submission.subject || job.class.kind != submission.class.kind {
             return Err(Rejection::KeyReused(job.id));
         }
@@ -357,7 +357,7 @@ impl Yard {
             let max = own.unwrap_or(self.settings.finished_max) as usize;
             (finished.len() > max + max / 8).then(|| (finished, finished.len() - max))
         })?;
-        let jobs = finished.iter().take(count).map(|order| self.jobs[order].id).collect();
+        let jobs = finished.iter().take(count).map(|order| self.jobs[*order].id).collect();
         Some(vec![Fact { at: now, event: Event::Forgotten { jobs } }])
     }
 

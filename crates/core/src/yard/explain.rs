@@ -29,7 +29,7 @@ impl Yard {
         blockers.extend(self.room_blocker(now, job));
         let rank = (self.rank(job), job.order);
         let ahead = self.ready.iter().filter(|(class, _)| class.0.queue == job.class.queue);
-        let jobs = ahead.map(|(_, line)| line.range(..rank).count() as u64).sum();
+        let jobs = ahead.map(|(_, line)| line.count_before(&rank) as u64).sum();
         if jobs > 0 {
             blockers.push(Blocker::Behind { jobs });
         }
@@ -50,7 +50,7 @@ impl Yard {
 
     fn subject_blocker(&self, job: &Job) -> Option<Blocker> {
         if let Some(order) = self.busy.get(&job.subject) {
-            let by = &self.jobs[order];
+            let by = &self.jobs[*order];
             let draining = by.draining().is_some();
             return Some(Blocker::SubjectBusy { subject: job.subject.clone(), job: by.id, draining });
         }
@@ -90,7 +90,7 @@ impl Yard {
         let reservation = self.reservation(now)?;
         let kept = (reservation.rank, reservation.order) < (self.rank(job), job.order)
             && self.place(&job.class, Some(reservation)).is_none();
-        kept.then(|| Blocker::Reserved { job: self.jobs[&reservation.order].id })
+        kept.then(|| Blocker::Reserved { job: self.jobs[reservation.order].id })
     }
 }
 

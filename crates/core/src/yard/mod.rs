@@ -5,14 +5,15 @@ mod books;
 mod decide;
 mod explain;
 mod finish;
-mod line;
+mod packed;
+mod pages;
 mod schedule;
 mod snapshot;
+mod subjects;
 mod timers;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::queue::Rank;
@@ -22,7 +23,9 @@ use crate::{
     Template, Timestamp,
 };
 
-use line::Line;
+use packed::Packed;
+use pages::Pages;
+use subjects::{Line, SubjectKey, Subjects};
 use timers::Timer;
 
 pub use apply::Impossible;
@@ -37,12 +40,12 @@ pub struct Yard {
     next_order: Order,
     last_lease: Lease,
     /// Shared with other yards that hold the same, until one of them changes it.
-    jobs: BTreeMap<Order, Arc<Job>>,
-    orders: BTreeMap<JobId, Order>,
+    jobs: Pages<Arc<Job>>,
+    orders: Packed<JobId, Order>,
     keys: BTreeMap<IdempotencyKey, Order>,
     queues: BTreeMap<QueueName, Queue>,
     /// Jobs that could start at once if there were room for them, by what they need.
-    ready: BTreeMap<ClassKey, BTreeSet<(Rank, Order)>>,
+    ready: BTreeMap<ClassKey, Packed<(Rank, Order), ()>>,
     /// Every job in line or at work, by its subject.
     unfinished: Subjects,
     /// Subjects with a run that may be at work.
@@ -155,7 +158,7 @@ impl Yard {
     /// A job, while it is in the books.
     #[must_use]
     pub fn job(&self, job: JobId) -> Option<&Job> {
-        self.orders.get(&job).map(|order| &*self.jobs[order])
+        self.orders.get(&job).map(|order| &*self.jobs[*order])
     }
 
     /// All jobs in the books, in the order of submission.
@@ -168,29 +171,29 @@ impl Yard {
         &'a self,
         subject: &'a Subject,
     ) -> impl DoubleEndedIterator<Item = &'a Job> + use<'a> {
-        let orders = self.unfinished.get(&SubjectKey::of(subject)).into_iter().flat_map(Line::iter);
-        orders.map(|order| &*self.jobs[&order]).filter(move |job| job.subject == *subject)
+        let orders = self.unfinished.get(SubjectKey::of(subject)).into_iter().flat_map(Line::iter);
+        orders.map(|order| &*self.jobs[order]).filter(move |job| job.subject == *subject)
     }
 
     /// The newest job of a subject that is in the books, however far it is.
     #[must_use]
     pub fn newest(&self, subject: &Subject) -> Option<&Job> {
-        let mut over = self.over.get(&SubjectKey::of(subject)).into_iter().flat_map(Line::iter);
-        let over = over.rfind(|order| self.jobs[order].subject == *subject);
+        let mut over = self.over.get(SubjectKey::of(subject)).into_iter().flat_map(Line::iter);
+        let over = over.rfind(|order| self.jobs[*order].subject == *subject);
         let unfinished = self.unfinished(subject).next_back().map(|job| job.order);
         let newest = [over, self.busy.get(subject).copied(), unfinished].into_iter().flatten().max()?;
-        self.jobs.get(&newest).map(|job| &**job)
+        self.jobs.get(newest).map(|job| &**job)
     }
 
     /// The jobs that run, or are over while a trainer has yet to stop; by subject.
     pub fn occupying(&self) -> impl Iterator<Item = &Job> {
-        self.busy.values().map(|order| &*self.jobs[order])
+        self.busy.values().map(|order| &*self.jobs[*order])
     }
 
     /// The jobs of a queue that are over for good and still in the books, in the order of submission.
     pub fn over(&self, queue: &QueueName) -> impl DoubleEndedIterator<Item = &Job> {
         let over = self.finished.get(queue).into_iter().flatten();
-        over.map(|order| &*self.jobs[order])
+        over.map(|order| &*self.jobs[*order])
     }
 
     /// A queue, once anything was put in it or said about it.
@@ -263,7 +266,7 @@ impl Yard {
     /// Nobody sees a difference, and a change of one stays its own.
     pub fn share_waiting(&mut self, other: &Self, jobs: impl IntoIterator<Item = JobId>) {
         for job in jobs {
-            let Some(order) = self.orders.get(&job) else { continue };
+            let Some(order) = self.orders.get(&job).copied() else { continue };
             let (Some(mine), Some(theirs)) = (self.jobs.get_mut(order), other.jobs.get(order)) else {
                 continue;
             };
@@ -280,45 +283,7 @@ impl Yard {
     }
 
     fn job_mut(&mut self, job: JobId) -> Option<&mut Job> {
-        self.jobs.get_mut(self.orders.get(&job)?).map(Arc::make_mut)
-    }
-}
-
-/// Maps that are only looked up in, or put in order after: among a million subjects
-/// they are much nearer than a tree.
-#[expect(clippy::disallowed_types, reason = "its order is never seen")]
-type Subjects = std::collections::HashMap<SubjectKey, Line, BuildHasherDefault<KeyHasher>>;
-
-/// Subject keys are hashes already.
-#[derive(Debug, Clone, Copy, Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-}
-
-/// A subject as a number, so that looking one up among a million costs no comparison of words. Two subjects may share
-/// a number; whoever looks one up compares the subjects themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct SubjectKey(u64);
-
-impl SubjectKey {
-    fn of(subject: &Subject) -> Self {
-        let mut hasher = DefaultHasher::new();
-        subject.hash(&mut hasher);
-        Self(hasher.finish())
+        self.jobs.get_mut(*self.orders.get(&job)?).map(Arc::make_mut)
     }
 }
 

@@ -8,8 +8,7 @@ use crate::{
     Submission, Timestamp,
 };
 
-use super::line::Line;
-use super::{ClassKey, SubjectKey, Yard};
+use super::{ClassKey, Line, SubjectKey, Yard};
 
 /// A job that has waited so long for resources that others may not take them any more.
 #[derive(Clone, Copy)]
@@ -77,7 +76,7 @@ impl Yard {
             }
         }
         let (_, order, node) = best?;
-        let event = Event::Started { job: self.jobs[&order].id, lease: self.last_lease.next(), node };
+        let event = Event::Started { job: self.jobs[order].id, lease: self.last_lease.next(), node };
         Some(Fact { at: now, event })
     }
 
@@ -114,7 +113,7 @@ impl Yard {
             .filter_map(|(ClassKey(class), line)| {
                 line.first().map(|(rank, order)| Reservation { rank: *rank, order: *order, class })
             })
-            .filter(|head| now.since(could_start_at(&self.jobs[&head.order])) >= self.settings.reserve_after)
+            .filter(|head| now.since(could_start_at(&self.jobs[head.order])) >= self.settings.reserve_after)
             .filter(|head| self.is_open(head.class) && lacks_room(head.class))
             .min_by_key(|head| (head.rank, head.order))
     }
@@ -125,13 +124,7 @@ impl Yard {
         let mut waiting = Vec::new();
         if let Some(line) = self.queues.get(queue).filter(|line| line.waiting > 0) {
             let in_line = |job: &&Job| job.class.queue == *queue && matches!(job.phase, Phase::Waiting(_));
-            waiting.extend(
-                self.unfinished
-                    .values()
-                    .flat_map(Line::iter)
-                    .map(|order| &*self.jobs[&order])
-                    .filter(in_line),
-            );
+            waiting.extend(self.unfinished.orders().map(|order| &*self.jobs[order]).filter(in_line));
             waiting.sort_by_key(|job| {
                 (Rank::new(job.submitted_at, job.priority, line.settings.priority_step), job.order)
             });
@@ -160,12 +153,12 @@ impl Yard {
     /// subject that is the first of each class, since one that its queue or its demand holds back is no reason for
     /// another to wait; of a busy one nobody.
     pub(super) fn line_up(&mut self, order: Order, key: SubjectKey) {
-        let job = &self.jobs[&order];
-        match (self.busy.get(&job.subject), self.unfinished.get(&key)) {
+        let job = &self.jobs[order];
+        match (self.busy.get(&job.subject), self.unfinished.get(key)) {
             (_, None) => {}
             // Nobody of a busy subject stands in that line, unless it has become busy just now.
             (Some(busy), Some(_)) if *busy != order => {}
-            (Some(_), Some(Line::One(only))) if *only == order => {}
+            (Some(_), Some(Line::One(only))) if only == order => {}
             (Some(_), Some(_)) => {
                 let waiting = self.unfinished(&job.subject).filter(|job| self.is_eligible(job));
                 let places: Vec<_> = waiting.map(|job| (self.rank(job), job.order)).collect();
@@ -175,7 +168,7 @@ impl Yard {
                 let job = &self.jobs[only];
                 if self.is_eligible(job) {
                     let place = (self.rank(job), job.order);
-                    self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place);
+                    self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place, ());
                 }
             }
             (None, Some(Line::Many(_))) => {
@@ -201,13 +194,13 @@ impl Yard {
             self.step_out(key);
         }
         for (class, key) in firsts {
-            self.ready.entry(class).or_default().insert(key);
+            self.ready.entry(class).or_default().insert(key, ());
         }
     }
 
     /// Takes a job out of the line for room, if it stands there.
     pub(super) fn step_out(&mut self, (rank, order): (Rank, Order)) {
-        let class = ClassKey(Arc::clone(&self.jobs[&order].class));
+        let class = ClassKey(Arc::clone(&self.jobs[order].class));
         if let Some(line) = self.ready.get_mut(&class) {
             line.remove(&(rank, order));
             if line.is_empty() {

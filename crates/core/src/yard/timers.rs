@@ -37,11 +37,11 @@ impl Yard {
         let (_, timer) = self.timers.first().filter(|(at, _)| *at <= now)?;
         Some(match timer {
             Timer::QueueTime(order) => {
-                vec![finished(now, &self.jobs[order], Outcome::TimedOut(TimedOut::Waiting))]
+                vec![finished(now, &self.jobs[*order], Outcome::TimedOut(TimedOut::Waiting))]
             }
-            Timer::Time(order) => self.decide_time(now, &self.jobs[order]),
-            Timer::Stall(order) => self.decide_stall(now, &self.jobs[order]),
-            Timer::Drain(order) => give_up(now, &self.jobs[order]),
+            Timer::Time(order) => self.decide_time(now, &self.jobs[*order]),
+            Timer::Stall(order) => self.decide_stall(now, &self.jobs[*order]),
+            Timer::Drain(order) => give_up(now, &self.jobs[*order]),
             Timer::NodeLease(node) => {
                 let reason = Reason::new("its node was not heard of in time");
                 let mut facts = self.interrupt_node(now, *node, Interruption::Abrupt, &reason);
