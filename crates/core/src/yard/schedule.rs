@@ -165,10 +165,12 @@ impl Yard {
                 places.into_iter().for_each(|place| self.step_out(place));
             }
             (None, Some(Line::One(only))) => {
-                let job = &self.jobs[only];
-                if self.is_eligible(job) {
-                    let place = (self.rank(job), job.order);
-                    self.ready.entry(ClassKey(Arc::clone(&job.class))).or_default().insert(place, ());
+                let next = &self.jobs[only];
+                // Or else it is of another subject with the same number, which may be busy.
+                let is_of_it = only == order || next.subject == job.subject;
+                if is_of_it && self.is_eligible(next) {
+                    let place = (self.rank(next), next.order);
+                    self.ready.entry(ClassKey(Arc::clone(&next.class))).or_default().insert(place, ());
                 }
             }
             (None, Some(Line::Many(_))) => {
@@ -215,5 +217,44 @@ fn could_start_at(job: &Job) -> Timestamp {
     match &job.phase {
         Phase::Waiting(waiting) => job.submitted_at.max(waiting.not_before),
         Phase::Running(_) | Phase::Finished(_) => job.submitted_at,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic and be brief")]
+mod tests {
+    use crate::*;
+
+    fn send(yard: &mut Yard, command: &Command) -> Option<Run> {
+        let facts = yard.handle(Timestamp::from_millis(0), command).expect("it is done").facts;
+        facts.iter().find_map(|fact| match fact.event {
+            Event::Started { job, lease, .. } => Some(Run { job, lease }),
+            _ => None,
+        })
+    }
+
+    fn submit(yard: &mut Yard, job: u128, subject: &str) -> Option<Run> {
+        let class = Class::new(Kind::new("kind").unwrap(), QueueName::new("queue").unwrap());
+        let subject = Subject::new(subject).unwrap();
+        let submission = Submission::new(JobId::from_u128(job), subject, class.into());
+        send(yard, &Command::Submit(submission.into()))
+    }
+
+    #[test]
+    fn a_subject_that_shares_its_number_is_not_started_twice() {
+        let mut yard = Yard::default();
+        let kinds = [(Kind::new("kind").unwrap(), Placement::InProcess)].into();
+        let abilities = Abilities { kinds, capacity: Resources::slots(3) };
+        send(&mut yard, &Command::JoinNode { node: NodeId::from_u128(1), abilities });
+        let drains = submit(&mut yard, 1, "same number/one").expect("it is started");
+        assert_eq!(submit(&mut yard, 2, "same number/one"), None, "its subject is busy");
+        send(&mut yard, &Command::Cancel { job: drains.job, reason: Reason::new("") });
+
+        let other = submit(&mut yard, 3, "same number/two").expect("it is started");
+        let end = RunEnd::Completed { trained: Trained::default(), model: ModelId::from_u128(1), last: None };
+        let started = send(&mut yard, &Command::Finish { run: other, end });
+        assert_eq!(started, None, "the trainer of its subject has yet to stop");
+        let started = send(&mut yard, &Command::Finish { run: drains, end: RunEnd::Stopped });
+        assert_eq!(started.map(|run| run.job), Some(JobId::from_u128(2)));
     }
 }

@@ -13,6 +13,11 @@ pub(super) struct SubjectKey(u64);
 
 impl SubjectKey {
     pub(super) fn of(subject: &Subject) -> Self {
+        // As two strangers may that somebody has searched for.
+        #[cfg(test)]
+        if subject.as_str().starts_with("same number/") {
+            return Self(0);
+        }
         let mut hasher = DefaultHasher::new();
         subject.hash(&mut hasher);
         Self(hasher.finish())

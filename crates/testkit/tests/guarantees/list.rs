@@ -86,13 +86,17 @@ const ROWS: &[Row<'_>] = &[
     ),
     guaranteed(
         "slots, queue limits and subjects are never oversubscribed",
-        "a thread that was told to stop and works on, while its slot is given away",
+        "a thread that was told to stop and works on, while its slot is given away; two subjects with one hash",
         &[
             tests(
                 "crates/core/tests/properties.rs",
                 &["slots_queues_and_subjects_are_never_oversubscribed", "starts_respect_every_limit"],
             ),
             tests("crates/runtime/tests/stopping.rs", &["a_trainer_that_does_not_stop_loses_its_slot"]),
+            tests(
+                "crates/core/src/yard/schedule.rs",
+                &["a_subject_that_shares_its_number_is_not_started_twice"],
+            ),
         ],
     ),
     guaranteed(
