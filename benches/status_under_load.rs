@@ -8,7 +8,8 @@
 //! the flow alone while the bare server was asked, by the request. Beside it stands the time of the threads that answer,
 //! which needs no difference of two figures. The last row is of a thousand `train` calls in line.
 //!
-//! `cargo bench --bench status_under_load -- [rounds]`; `--gate` ends with a failure when a limit is broken.
+//! `cargo bench --bench status_under_load -- [rounds] [--only=WORD]`; `--gate` ends with a failure when a limit is broken.
+//! With a word, only what has it in its name is measured.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -77,14 +78,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         "", "bytes", "bare", "ours", "ratio", "threads", "ratio", "jobs/s"
     );
     let mut broken = false;
-    for status in &statuses {
+    let only = std::env::args().find_map(|word| word.strip_prefix("--only=").map(str::to_owned));
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|word| name.contains(word));
+    for status in statuses.iter().filter(|status| is_wanted(status.name)) {
         broken |= bench.compare(status, &mut bare)? > LIMIT;
     }
-    service.yard().pause_queue(QueueName::new("cyborgdb")?, Reason::new("bench")).wait()?;
-    let waiting = wait_in_line(&service)?;
     let in_line = Status::new("the same, 1,000 in line", "", "/v1/indexes/training-status");
-    bench.compare(&in_line, &mut bare)?;
-    drop((waiting, clients, bare));
+    if is_wanted(in_line.name) {
+        service.yard().pause_queue(QueueName::new("cyborgdb")?, Reason::new("bench")).wait()?;
+        let waiting = wait_in_line(&service)?;
+        bench.compare(&in_line, &mut bare)?;
+        drop(waiting);
+    }
+    drop((clients, bare));
     flow.stop()?;
     service.shutdown(Duration::from_secs(5));
     if broken && std::env::args().any(|word| word == "--gate") {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use constant_time_eq::constant_time_eq_32;
+use constant_time_eq::{constant_time_eq_32, constant_time_eq_n};
 use sha2::{Digest as _, Sha256};
 
 /// A password, token or key that the program was given.
@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Secret {
     text: String,
     digest: Digest,
+    framed: Framed,
 }
 
 impl Secret {
@@ -38,14 +39,19 @@ impl Secret {
             return Err(EmptySecret);
         }
         let digest = Digest::of(text.as_bytes());
-        Ok(Secret { text, digest })
+        let framed = Framed::of(text.as_bytes()).unwrap_or(Framed::NONE);
+        Ok(Secret { text, digest, framed })
     }
 
     /// Whether `presented` is the secret. Takes the same time wherever they differ, and tells nothing about
     /// the secret's length.
     #[must_use]
     pub fn matches(&self, presented: &[u8]) -> bool {
-        self.digest.matches(presented)
+        // Which way is taken depends on what is presented alone.
+        match Framed::of(presented) {
+            Some(framed) => self.framed.is(&framed),
+            None => self.digest.matches(presented),
+        }
     }
 
     /// What may be stored in its place.
@@ -64,6 +70,31 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+/// A short text and its length in so many bytes, whatever the length is: two of them are compared in less time than the
+/// digest of one takes.
+#[derive(Clone)]
+struct Framed([u8; 1 + Framed::BYTES_MAX]);
+
+impl Framed {
+    /// A key in hexadecimal digits fits in.
+    const BYTES_MAX: usize = 64;
+    /// What no text is like.
+    const NONE: Self = Self([u8::MAX; 1 + Self::BYTES_MAX]);
+
+    /// `None` when the text is too long.
+    fn of(text: &[u8]) -> Option<Self> {
+        let mut framed = [0; 1 + Self::BYTES_MAX];
+        framed[0] = u8::try_from(text.len()).ok()?;
+        framed.get_mut(1..=text.len())?.copy_from_slice(text);
+        Some(Self(framed))
+    }
+
+    /// Takes the same time wherever they differ.
+    fn is(&self, other: &Self) -> bool {
+        constant_time_eq_n(&self.0, &other.0)
     }
 }
 
@@ -148,6 +179,27 @@ mod tests {
             assert!(!secret.matches(other));
         }
         assert_eq!(Secret::new("").unwrap_err(), EmptySecret);
+    }
+
+    #[test]
+    fn a_secret_of_any_length_matches_itself_alone() {
+        let text = |bytes: usize| "x".repeat(bytes);
+        let max = Framed::BYTES_MAX;
+        for bytes in [1, max - 1, max, max + 1, 254, 255, 256, 1_000] {
+            let secret = Secret::new(text(bytes)).unwrap();
+            assert!(secret.matches(text(bytes).as_bytes()), "{bytes}");
+            for other in [0, 1, bytes - 1, bytes + 1, max, max + 1, 255, 256].map(text) {
+                assert_eq!(secret.matches(other.as_bytes()), other.len() == bytes, "{bytes}");
+            }
+            for place in [0, bytes / 2, bytes - 1] {
+                let mut other = text(bytes).into_bytes();
+                other[place] = b'y';
+                assert!(!secret.matches(&other), "{bytes}, {place}");
+            }
+            assert!(!secret.matches(&vec![0; bytes]) && !secret.matches(&vec![u8::MAX; bytes]), "{bytes}");
+            let longer = [text(bytes).as_bytes(), b"\0"].concat();
+            assert!(!secret.matches(&longer), "{bytes}");
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ mod clock;
 mod config;
 mod cyborgdb;
 mod disk;
+mod editions;
 mod eliza;
 mod ending;
 mod error;

@@ -106,6 +106,14 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`] when it cannot be read.
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError>;
 
+    /// Which edition there is of all that is known of [runs](Host::run) and [models](Host::model) here: a number that no
+    /// other edition has had since the host was opened, and that is another one as soon as any of it is changed. Whoever
+    /// finds the same one before and after they have read, has read that edition. It is said without waiting for anything;
+    /// `None` while something is being changed, and where nobody counts them. Default: `None`.
+    fn notes_edition(&self) -> Option<u64> {
+        None
+    }
+
     /// Imports a model to Ollama, and notes it.
     ///
     /// # Errors

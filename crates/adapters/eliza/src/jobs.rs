@@ -7,7 +7,7 @@ use trainyard_core::{
     Admission, Blocker, Job, JobId, Model, Outcome, Phase, Reason, Rejection, Score, Submission, Timestamp,
     Yard,
 };
-use trainyard_http::{Request, Response};
+use trainyard_http::{Bytes, Request, Response, StatusCode};
 use uuid::Uuid;
 
 use crate::fault::Fault;
@@ -16,6 +16,7 @@ use crate::map;
 use crate::marks::Mark;
 use crate::parameters::{Source, TrainParameters};
 use crate::service::{Edge, Eliza, created, ok};
+use crate::told::Telling;
 use crate::wire::answers::{self, JobOptions, JobRecord, JobWord, Millis, One, Status};
 use crate::wire::requests::{Chosen, NewJob};
 
@@ -43,7 +44,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
             edge.is_going()?;
             let mut lines_left = edge.limits().log_lines_listed;
             let records = edge.sights(edge.limits().jobs_listed, |_| true).into_iter().map(|sight| {
-                let record = edge.job_record(sight, lines_left)?;
+                let mark = edge.mark(sight.job.id);
+                let record = edge.job_record(sight, mark, lines_left)?;
                 lines_left -= record.logs.len();
                 Ok(record)
             });
@@ -67,9 +69,18 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         let id = job_id(id)?;
         self.work(move |edge| {
             edge.is_going()?;
-            Ok(ok(&One::Job(edge.job(id)?)))
+            edge.tell_job(id)
         })
         .await
+    }
+
+    /// The same, when it was told before and still holds: nothing of that blocks.
+    pub(crate) fn read_job_at_once(&self, id: JobId) -> Option<Result<Response, Fault>> {
+        if let Err(fault) = self.edge.is_going() {
+            return Some(Err(fault));
+        }
+        let json = self.edge.told_before(id)?;
+        Some(Ok(Response::bytes(StatusCode::OK, "application/json", json)))
     }
 
     /// A job that is over stays as it is. Whatever the body holds, it is not read.
@@ -99,11 +110,10 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
         Ok(ok(&Status { dataset_count, runtime_available, ..counted }))
     }
 
-    /// The jobs and models in the books, which it all looks at.
+    /// The jobs and models in the books.
     fn count(&self, yard: &Yard) -> Status {
-        let mut status = Status { model_count: self.models_in(yard).count(), ..Status::default() };
-        count_jobs(yard, &mut status);
-        status
+        let model_count = self.models_in(yard).count();
+        Status { model_count, ..self.roll.count(yard, self.handle.edition()) }
     }
 }
 
@@ -117,11 +127,7 @@ pub(crate) struct Sight {
 
 impl Sight {
     fn of(yard: &Yard, job: &Job) -> Self {
-        let model = match job.outcome() {
-            Some(Outcome::Completed { model: Some(model) }) => yard.model(*model).cloned(),
-            Some(_) | None => None,
-        };
-        Self { job: job.clone(), model, blockers: Vec::new() }
+        Self { job: job.clone(), model: made(yard, job).cloned(), blockers: Vec::new() }
     }
 
     /// The same, with what holds it back while it waits.
@@ -235,11 +241,49 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     }
 
     pub(crate) fn job(&self, id: JobId) -> Result<JobRecord, Fault> {
-        self.job_record(self.sight(id)?, usize::MAX)
+        let sight = self.sight(id)?;
+        self.job_record(sight, self.mark(id), usize::MAX)
     }
 
-    fn job_record(&self, sight: Sight, log_lines_max: usize) -> Result<JobRecord, Fault> {
-        let mark = self.marks.raise(sight.job.id, self.handle.progress(sight.job.id).as_ref());
+    /// The same in words, which are kept. Not of one that waits: for how long yet is another matter each time.
+    fn tell_job(&self, id: JobId) -> Result<Response, Fault> {
+        let notes = self.host.notes_edition();
+        let sight = self.sight(id)?;
+        let (job, model, mark) = (sight.job.clone(), sight.model.clone(), self.mark(id));
+        let response = ok(&One::Job(self.job_record(sight, mark.clone(), usize::MAX)?));
+        let is_whole = response.status() == StatusCode::OK && !matches!(job.phase, Phase::Waiting(_));
+        if let (true, Some(notes), Some(json)) = (is_whole, notes, response.bytes_ready())
+            && self.host.notes_edition() == Some(notes)
+        {
+            self.told.keep(Telling { notes, job, model, mark, json });
+        }
+        Ok(response)
+    }
+
+    /// What was told of a job, if nothing that it was made of has changed.
+    fn told_before(&self, id: JobId) -> Option<Bytes> {
+        let notes = self.host.notes_edition()?;
+        let (telling, edition) = self.told.find(id).filter(|(telling, _)| telling.notes == notes)?;
+        if edition.is_none() || edition != self.handle.edition() {
+            let (mut holds, mut newest) = (false, None);
+            self.handle.read(&mut |yard| {
+                newest = self.handle.edition();
+                holds = telling.is_of(yard);
+            });
+            if !holds {
+                return None;
+            }
+            self.told.holds(&telling, newest);
+        }
+        (self.mark(id) == telling.mark).then(|| telling.json.clone())
+    }
+
+    /// How far a job is.
+    fn mark(&self, id: JobId) -> Mark {
+        self.marks.raise(id, self.handle.progress(id).as_ref())
+    }
+
+    fn job_record(&self, sight: Sight, mark: Mark, log_lines_max: usize) -> Result<JobRecord, Fault> {
         let log_lines_max = log_lines_max.min(self.limits().log_lines);
         let notes = self.host.run(sight.job.id, log_lines_max).map_err(|error| map::broken(&error))?;
         let model = match &sight.model {
@@ -247,6 +291,14 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
             None => None,
         };
         Ok(record(sight, mark, notes, model, log_lines_max))
+    }
+}
+
+/// The model that a job has made, if it is in the books.
+pub(crate) fn made<'a>(yard: &'a Yard, job: &Job) -> Option<&'a Arc<Model>> {
+    match job.outcome() {
+        Some(Outcome::Completed { model: Some(model) }) => yard.model(*model),
+        Some(_) | None => None,
     }
 }
 
@@ -348,19 +400,6 @@ fn shortened(mut line: String) -> String {
         line.push('…');
     }
     line
-}
-
-fn count_jobs(yard: &Yard, status: &mut Status) {
-    for job in yard.jobs().filter(|job| map::is_ours(&job.subject)) {
-        match map::job_word(&job.phase) {
-            JobWord::Queued => status.queued_jobs += 1,
-            JobWord::Running => status.running_jobs += 1,
-            JobWord::Completed => status.completed_jobs += 1,
-            JobWord::Failed => status.failed_jobs += 1,
-            // The vendor counts them nowhere.
-            JobWord::Cancelled => {}
-        }
-    }
 }
 
 /// An id as it was handed out; anything else is the id of nothing.

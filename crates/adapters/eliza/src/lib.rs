@@ -35,11 +35,13 @@ mod models;
 mod ollama;
 mod once;
 mod parameters;
+mod roll;
 mod routes;
 mod service;
 mod settings;
 mod stream;
 mod tasks;
+mod told;
 mod trajectories;
 mod wire;
 

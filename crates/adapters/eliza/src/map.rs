@@ -19,7 +19,12 @@ use crate::wire::answers::{
 
 /// Whether trainings of a subject are this adapter's.
 pub(crate) fn is_ours(subject: &Subject) -> bool {
-    subject.as_str().starts_with(DATASET) || subject.as_str().starts_with(TASK)
+    is_name_of_ours(subject.as_str())
+}
+
+/// The same of a name that a subject and its registry have in common.
+pub(crate) fn is_name_of_ours(name: &str) -> bool {
+    name.starts_with(DATASET) || name.starts_with(TASK)
 }
 
 pub(crate) fn job_word(phase: &Phase) -> JobWord {

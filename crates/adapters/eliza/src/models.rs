@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use trainyard_core::port::Handle;
-use trainyard_core::{Model, ModelId, Registry, Subject, Switch, Yard};
+use trainyard_core::{Model, ModelId, Registry, Switch, Yard};
 use trainyard_http::{Request, Response, StatusCode};
 
 use crate::events::{Event, EventKind};
@@ -157,8 +157,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 
     /// Models of a task, or of a dataset whose class names no registry, are in one of their own.
     fn is_ours(&self, registry: &Registry) -> bool {
-        let subject = Subject::new(registry.as_str());
-        self.settings.names_registry(registry) || subject.is_ok_and(|subject| map::is_ours(&subject))
+        self.settings.names_registry(registry) || map::is_name_of_ours(registry.as_str())
     }
 
     fn model_record(&self, sight: &ModelSight) -> Result<ModelRecord, Fault> {

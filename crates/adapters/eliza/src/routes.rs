@@ -38,6 +38,8 @@ pub(crate) enum Endpoint {
 
 /// How things stand, in numbers.
 pub(crate) const STATUS: &str = "/api/training/status";
+/// What stands before the id of a job that is asked about.
+pub(crate) const JOB: &str = "/api/training/jobs/";
 
 const TABLE: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/api/training/openapi.json", Endpoint::OpenApi),
@@ -104,6 +106,13 @@ mod tests {
             let id = if path.contains("{id}") { "a/b" } else { "" };
             assert_eq!(found, (*endpoint, id.to_owned()), "{method} {path}");
         }
+    }
+
+    #[test]
+    fn what_is_answered_at_once_is_in_the_table() {
+        let found = |path: &str| find(&routes(), &Method::GET, path).unwrap();
+        assert_eq!(found(STATUS), (Endpoint::Status, String::new()));
+        assert_eq!(found(&format!("{JOB}7")), (Endpoint::Job, "7".to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use trainyard_core::port::Handle;
-use trainyard_core::{Glance, ModelId};
+use trainyard_core::{Glance, JobId, ModelId};
 use trainyard_http::{
     Answer, Method, Mount, Request, Response, Routes, Seats, Service, StatusCode, blocking,
 };
@@ -16,12 +16,15 @@ use crate::door::{self, Caller};
 use crate::events::Events;
 use crate::fault::Fault;
 use crate::host::Host;
+use crate::jobs::id_of;
 use crate::map;
 use crate::marks::Marks;
 use crate::once::Errands;
-use crate::routes::{self, Endpoint, OPENAPI, STATUS};
+use crate::roll::Roll;
+use crate::routes::{self, Endpoint, JOB, OPENAPI, STATUS};
 use crate::settings::{Limits, Settings};
 use crate::stream::{Stream, StreamSeats};
+use crate::told::Told;
 use crate::wire::answers::Status;
 use crate::wire::requests;
 
@@ -48,6 +51,9 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) building: Seats,
     /// What there is of jobs and models in the newest state.
     pub(crate) counted: Glance<Status>,
+    pub(crate) roll: Roll,
+    /// Jobs, in words.
+    pub(crate) told: Told,
     turns: Mutex<()>,
     builds: Mutex<()>,
     pub(crate) host: Arc<S>,
@@ -79,6 +85,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
                 ingesting: Seats::new(1),
                 building: Seats::new(1),
                 counted: Glance::new(),
+                roll: Roll::default(),
+                told: Told::default(),
                 turns: Mutex::default(),
                 builds: Mutex::default(),
                 settings,
@@ -132,17 +140,21 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
         caller.stamp(response)
     }
 
-    /// The status, when that is asked for and nothing of it blocks.
-    fn status_now(&self, request: &Request) -> Option<Response> {
-        if request.method() != Method::GET || request.path() != STATUS {
+    /// The status or a job, when that is asked for and nothing of it blocks.
+    fn at_once(&self, request: &Request) -> Option<Response> {
+        if request.method() != Method::GET {
             return None;
         }
+        let job = match request.path() {
+            STATUS => None,
+            path => Some(id_of(path.strip_prefix(JOB)?).map(JobId::new)?),
+        };
         let caller = match Caller::of(request, &self.edge.settings) {
             Ok(caller) => caller,
             Err(fault) => return Some(fault.into_response()),
         };
         let answered = match door::admit(request, &self.edge.settings) {
-            Ok(()) => self.status_at_once()?,
+            Ok(()) => job.map_or_else(|| self.status_at_once(), |job| self.read_job_at_once(job))?,
             Err(fault) => Err(fault),
         };
         Some(caller.stamp(answered.unwrap_or_else(Fault::into_response)))
@@ -203,7 +215,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Eliza<H, S> {
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for Eliza<H, S> {
     /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        match self.status_now(&request) {
+        match self.at_once(&request) {
             Some(response) => Box::pin(ready(response)),
             None => Box::pin(self.answer(request)),
         }

@@ -36,10 +36,10 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
         self.work(|edge| {
             edge.is_going()?;
             let groups = edge.host.groups().map_err(|error| map::broken(&error))?;
-            let subjects: Vec<_> = groups.iter().map(|group| (group.id, group.id.subject())).collect();
+            let subjects: Vec<_> = groups.iter().map(|group| group.id.subject()).collect();
             let mut words = Vec::with_capacity(groups.len());
             edge.handle.read(&mut |yard| {
-                words = subjects.iter().map(|(id, subject)| standing(yard, *id, subject).status).collect();
+                words = subjects.iter().map(|subject| standing(yard, subject).status).collect();
             });
             let listed = groups.into_iter().zip(words).map(|(group, word)| edge.listed(group, word));
             let avatar_group_list = listed.collect::<Result<Vec<_>, _>>()?;

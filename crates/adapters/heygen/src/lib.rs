@@ -34,6 +34,7 @@ mod routes;
 mod service;
 mod settings;
 mod sort;
+mod told;
 mod training;
 mod uploads;
 mod wire;

@@ -41,6 +41,9 @@ const fn asked(asked: Asked) -> Endpoint {
     Endpoint::WithKey(asked)
 }
 
+/// What stands before the id of a group whose training is asked about.
+pub(crate) const TRAIN_STATUS: &str = "/v2/photo_avatar/train/status/";
+
 /// Our own paths stand under a word that no vendor path begins with.
 const TABLE: &[(Method, &str, Endpoint)] = &[
     (Method::GET, "/v2/openapi.json", Endpoint::OpenApi),
@@ -101,6 +104,12 @@ mod tests {
             let id = if path.contains("{id}") { "k" } else { "" };
             assert_eq!(found, (*endpoint, id.to_owned()), "{method} {path}");
         }
+    }
+
+    #[test]
+    fn where_a_training_stands_is_in_the_table() {
+        let found = find(&routes(), &Method::GET, &format!("{TRAIN_STATUS}k"));
+        assert_eq!(found, Ok((asked(Asked::TrainStatus), "k".to_owned())));
     }
 
     #[test]

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use trainyard_core::port::Handle;
 use trainyard_http::signed::Signer;
 use trainyard_http::{
-    Answer, Mount, PublicUrl, Request, Response, Routes, Seats, Service, StatusCode, blocking,
+    Answer, Method, Mount, PublicUrl, Request, Response, Routes, Seats, Service, StatusCode, blocking,
 };
 
 use crate::fault::{Envelope, Fault};
 use crate::host::{GroupId, Host};
-use crate::routes::{self, Asked, Endpoint, OPENAPI};
+use crate::routes::{self, Asked, Endpoint, OPENAPI, TRAIN_STATUS};
 use crate::settings::{Limits, Settings, bare};
+use crate::told::Told;
+use crate::training::group_id;
 use crate::wire::requests::Body;
 use crate::{links, map};
 
@@ -33,6 +35,8 @@ pub(crate) struct Edge<H: ?Sized, S: ?Sized> {
     pub(crate) finishing: Seats,
     routes: Routes<Endpoint>,
     listens_at: OnceLock<String>,
+    /// Where trainings stand, in words.
+    pub(crate) told: Told,
     turns: Mutex<()>,
     pub(crate) host: Arc<S>,
     pub(crate) handle: Arc<H>,
@@ -57,6 +61,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
                 finishing: Seats::new(settings.limits().finishing),
                 routes: routes::routes(),
                 listens_at: OnceLock::new(),
+                told: Told::default(),
                 turns: Mutex::default(),
                 settings,
                 host,
@@ -146,16 +151,17 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
 impl<H: Handle + ?Sized, S: Host + ?Sized> Service for HeyGen<H, S> {
     /// What waits for nothing takes no room for a future that could be any endpoint's.
     fn call(&self, request: Request) -> Answer<'_> {
-        let found = routes::find(&self.edge.routes, request.method(), request.path());
-        if let Ok((Endpoint::WithKey(Asked::TrainStatus), id)) = &found {
+        let asked = request.path().strip_prefix(TRAIN_STATUS).filter(|_| request.method() == Method::GET);
+        if let Some(group) = asked.and_then(|id| group_id(id).ok()) {
             let answered = match self.edge.admit(&request) {
-                Ok(()) => self.train_status_at_once(id),
+                Ok(()) => self.train_status_at_once(group),
                 Err(fault) => Some(Err(fault)),
             };
             if let Some(answered) = answered {
                 return Box::pin(ready(answered.unwrap_or_else(|fault| fault.into_response(Envelope::V2))));
             }
         }
+        let found = routes::find(&self.edge.routes, request.method(), request.path());
         Box::pin(self.answer(found, request))
     }
 

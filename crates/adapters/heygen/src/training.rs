@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use trainyard_core::port::Handle;
-use trainyard_core::{Admission, Subject, Submission, Yard};
-use trainyard_http::{Request, Response};
+use trainyard_core::{Admission, Registry, Subject, Submission, Yard};
+use trainyard_http::{Request, Response, StatusCode};
 
 use crate::fault::Fault;
 use crate::host::{GroupId, Host, LookId, LookState};
@@ -40,8 +40,7 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
     }
 
     /// The same, when nothing of it blocks.
-    pub(crate) fn train_status_at_once(&self, id: &str) -> Option<Result<Response, Fault>> {
-        let Ok(group) = group_id(id) else { return Some(Err(map::no_group())) };
+    pub(crate) fn train_status_at_once(&self, group: GroupId) -> Option<Result<Response, Fault>> {
         let status = match self.edge.host.has_group(group)? {
             true => self.edge.status_of(group),
             false => self.edge.is_going().and(Err(map::no_group())),
@@ -53,10 +52,21 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> HeyGen<H, S> {
 impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     fn status_of(&self, group: GroupId) -> Result<Response, Fault> {
         self.is_going()?;
+        let known = self.handle.edition().and_then(|edition| self.told.find(group, edition));
+        if let Some(json) = known {
+            return Ok(Response::bytes(StatusCode::OK, "application/json", json));
+        }
         let subject = group.subject();
-        let mut status = TrainStatus::EMPTY;
-        self.handle.read(&mut |yard| status = standing(yard, group, &subject));
-        Ok(done(&status))
+        let (mut status, mut edition) = (TrainStatus::EMPTY, None);
+        self.handle.read(&mut |yard| {
+            edition = self.handle.edition();
+            status = standing(yard, &subject);
+        });
+        let response = done(&status);
+        if let (Some(edition), Some(json)) = (edition, response.bytes_ready()) {
+            self.told.keep(group, edition, json);
+        }
+        Ok(response)
     }
 
     /// A training of the looks that are there, and completed, at this moment.
@@ -84,8 +94,8 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
 }
 
 /// Where the training of a group stands.
-pub(crate) fn standing(yard: &Yard, group: GroupId, subject: &Subject) -> TrainStatus {
-    let newest_model = yard.models(&group.registry()).next_back();
+pub(crate) fn standing(yard: &Yard, subject: &Subject) -> TrainStatus {
+    let newest_model = yard.models(&Registry::from(subject)).next_back();
     map::training(yard.newest(subject), newest_model.map(|model| &**model))
 }
 

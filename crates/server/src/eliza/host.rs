@@ -98,6 +98,10 @@ impl Host for AgentHost {
         self.archive.runs.notes(job, log_lines_max).map_err(HostError::new)
     }
 
+    fn notes_edition(&self) -> Option<u64> {
+        self.archive.catalog.noted.now()
+    }
+
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {
         let Archive { catalog, .. } = &*self.archive;
         let run = catalog.run(model.job).map_err(HostError::new)?.unwrap_or_default();

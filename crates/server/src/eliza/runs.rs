@@ -50,6 +50,7 @@ impl Runs {
     /// A run is about to begin, of an attempt with this folder.
     pub(super) fn begin(&self, job: JobId, what: Beginning<'_>) -> Result<(), RecordsError> {
         let Beginning { backend, model, folder, program } = what;
+        let _changing = self.catalog.noted.change();
         let before = self.catalog.run(job)?.unwrap_or_default();
         let record = RunRecord {
             phase: Some("starting".to_owned()),
@@ -100,6 +101,7 @@ impl Runs {
             return Ok(());
         }
         tracing::debug!(count = gone.len(), "runs are forgotten with their jobs");
+        let _changing = self.catalog.noted.change();
         self.catalog.forget_runs(gone)?;
         // One that has never begun has not ended either.
         self.live.lock().retain(|job, _| !gone.contains(job));
@@ -115,6 +117,7 @@ impl Runs {
     fn change(&self, job: JobId, change: impl FnOnce(&mut Live) -> Due) {
         let mut runs = self.live.lock();
         let Some(live) = runs.get_mut(&job) else { return };
+        let _changing = self.catalog.noted.change();
         let is_due = match change(live) {
             Due::Now => true,
             Due::Sometime => live.stored_at.is_none_or(|at| at.elapsed() >= STORED_EVERY),
@@ -238,6 +241,7 @@ impl Runs {
                 RunRecord::default()
             }
         };
+        let _changing = self.catalog.noted.change();
         let mut live = self.live.lock();
         let live = live.entry(job).or_insert_with(|| Live {
             record: found(),
@@ -300,6 +304,7 @@ impl Runs {
 
     /// A run is over, after these last words of its trainer. When it has trained something, that gets its number now.
     pub(super) fn end(&self, job: JobId, is_trained: bool, last: Option<&Progress>) {
+        let _changing = self.catalog.noted.change();
         if is_trained && let Err(error) = self.catalog.make_version(job) {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(%job, error, "a model gets no number");
@@ -393,6 +398,8 @@ const STARTED: f64 = 0.02;
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
+    use trainyard_core::Timestamp;
+    use trainyard_eliza::{Benchmark, Imported};
 
     use super::*;
 
@@ -487,6 +494,42 @@ mod tests {
         );
         runs.ended(JOB, Exit::Code(128 + 9));
         assert_eq!(notes_of(&runs).unwrap().signal, Some(9));
+    }
+
+    #[test]
+    fn whatever_is_noted_is_another_edition_and_a_look_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = open(&folder);
+        let model = trainyard_core::ModelId::from_u128(8);
+        let mut last = runs.catalog.noted.now();
+        let mut check = |what: &str, is_change: bool, act: &dyn Fn()| {
+            act();
+            let now = runs.catalog.noted.now();
+            assert_eq!((now.is_some(), now != last), (true, is_change), "{what}");
+            last = now;
+        };
+        let step = |number| Progress::step(number, 4).with_message("said");
+        let imported = Imported { name: "m".to_owned(), at: Timestamp::from_millis(1) };
+        let benchmark = Benchmark { is_passed: true, scores: None, output: String::new(), at: imported.at };
+        let native =
+            || Beginning { backend: Backend::Native, model: None, folder: folder.path(), program: None };
+        check("nothing", false, &|| drop(notes_of(&runs).unwrap()));
+        check("it begins", true, &|| begin(&runs, &folder));
+        check("a line", true, &|| runs.line(JOB, "Iter 8"));
+        check("how far it is", true, &|| runs.progress(JOB, &line_of(8, "training")));
+        check("a look", false, &|| drop((notes_of(&runs).unwrap(), runs.noted().unwrap())));
+        check("a line of another run", false, &|| runs.line(JobId::from_u128(9), "Iter 8"));
+        check("its process ends", true, &|| runs.ended(JOB, Exit::Code(0)));
+        check("late words", false, &|| runs.reported(JOB, &step(3)));
+        check("it begins in this process", true, &|| runs.begin(JOB, native()).unwrap());
+        check("it says something", true, &|| runs.reported(JOB, &step(3)));
+        check("it is over", true, &|| runs.end(JOB, true, None));
+        check("a model is imported", true, &|| runs.catalog.note_import(model, &imported).unwrap());
+        check("it has a name", true, &|| runs.catalog.note_provider_model(model, "m").unwrap());
+        check("it is measured", true, &|| runs.catalog.note_benchmark(model, &benchmark).unwrap());
+        check("it is forgotten", true, &|| runs.catalog.forget_models(&[model].into()).unwrap());
+        check("nobody is forgotten", false, &|| runs.forget(&[].into()).unwrap());
+        check("the run is forgotten", true, &|| runs.forget(&[JOB].into()).unwrap());
     }
 
     #[test]

@@ -226,6 +226,14 @@ pub(crate) const ROWS: &[Row<'_>] = &[
                 "crates/adapters/mathfi/tests/errors.rs",
                 &["the_progress_of_a_contest_that_is_over_stays_its_owners_and_goes_with_it"],
             ),
+            tests(
+                "crates/adapters/eliza/tests/kept_answers.rs",
+                &["what_was_noted_before_somebody_asks_is_told_while_others_ask_too"],
+            ),
+            tests(
+                "crates/adapters/heygen/tests/kept_answers.rs",
+                &["a_status_is_told_anew_after_each_change", "nobody_is_told_of_another_group"],
+            ),
         ],
     ),
     guaranteed(

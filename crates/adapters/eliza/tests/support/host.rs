@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ pub struct MemoryHost {
     pub full: AtomicBool,
     /// Whoever asks for anything finds a bug.
     pub panics: AtomicBool,
+    /// Whoever asks for the edition of notes is told none.
+    pub uncounted: AtomicBool,
+    notes: AtomicU64,
     /// Whoever imports or measures has to wait.
     pub workshop: Workshop,
     /// Whoever brings trajectories has to wait.
@@ -111,6 +114,8 @@ impl Default for MemoryHost {
             broken: AtomicBool::default(),
             full: AtomicBool::default(),
             panics: AtomicBool::default(),
+            uncounted: AtomicBool::default(),
+            notes: AtomicU64::default(),
             workshop: Workshop::default(),
             gate: Workshop::default(),
             site: Workshop::default(),
@@ -128,7 +133,7 @@ impl MemoryHost {
     }
 
     pub fn note(&self, job: JobId, notes: RunNotes) {
-        self.state().notes.insert(job, notes);
+        self.renoted().notes.insert(job, notes);
     }
 
     /// What is known of a model.
@@ -143,7 +148,7 @@ impl MemoryHost {
             provider_model: None,
             benchmark: None,
         };
-        self.state().models.insert(model, notes);
+        self.renoted().models.insert(model, notes);
     }
 
     pub fn builds(&self) -> Vec<Build> {
@@ -178,6 +183,13 @@ impl MemoryHost {
     /// How many lines of a log were wanted each time, since the last time.
     pub fn lines_wanted(&self) -> Vec<usize> {
         std::mem::take(&mut self.state().lines_wanted)
+    }
+
+    /// Whoever has the state sees another edition of it.
+    fn renoted(&self) -> MutexGuard<'_, State> {
+        let state = self.state();
+        self.notes.fetch_add(1, Ordering::SeqCst);
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -317,6 +329,11 @@ impl Host for MemoryHost {
         Ok(state.notes.get(&job).cloned().unwrap_or_default())
     }
 
+    fn notes_edition(&self) -> Option<u64> {
+        let is_said = !self.uncounted.load(Ordering::SeqCst) && !self.broken.load(Ordering::SeqCst);
+        is_said.then(|| self.notes.load(Ordering::SeqCst))
+    }
+
     fn model(&self, model: &Model) -> Result<ModelNotes, HostError> {
         let state = self.open("model")?;
         Ok(state.models.get(&model.id).cloned().unwrap_or_else(|| ModelNotes {
@@ -339,6 +356,7 @@ impl Host for MemoryHost {
         }
         let notes = state.models.get_mut(&model.id).filter(|notes| notes.adapter.is_some());
         let notes = notes.ok_or(Refused::NoAdapter)?;
+        self.notes.fetch_add(1, Ordering::SeqCst);
         let imported = Imported { name: import.name.clone(), at: import.at };
         notes.imported = Some(imported.clone());
         state.imports.push(import.clone());
@@ -347,6 +365,7 @@ impl Host for MemoryHost {
 
     fn note_provider_model(&self, model: ModelId, name: &str) -> Result<(), HostError> {
         let mut state = self.open("note_provider_model")?;
+        self.notes.fetch_add(1, Ordering::SeqCst);
         if let Some(notes) = state.models.get_mut(&model) {
             notes.provider_model = Some(name.to_owned());
         }
@@ -366,6 +385,7 @@ impl Host for MemoryHost {
             output: "3 of 3".to_owned(),
             at: Timestamp::from_millis(1_718_006_000_000),
         };
+        self.notes.fetch_add(1, Ordering::SeqCst);
         notes.benchmark = Some(benchmark.clone());
         Ok(benchmark)
     }

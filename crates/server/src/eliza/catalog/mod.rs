@@ -15,6 +15,7 @@ pub(crate) use self::datasets::{DatasetRecord, DatasetRefused};
 pub(crate) use self::runs::RunRecord;
 use self::trajectories::Kept;
 pub(crate) use self::trajectories::{Bounds, NewTrajectory, NotTaken};
+use crate::editions::Editions;
 use crate::records::{Records, RecordsError, count, failed};
 
 /// Of the tables below; stored as `user_version`.
@@ -131,6 +132,8 @@ pub(crate) struct Catalog {
     kept: Mutex<Kept>,
     /// How many datasets are listed. Changed by whoever holds the writer.
     datasets: AtomicUsize,
+    /// Of all that is known of runs and models, here and in memory.
+    pub(crate) noted: Editions,
 }
 
 impl Catalog {
@@ -139,7 +142,7 @@ impl Catalog {
         let records = Records::open(path, FORMAT, SCHEMA)?;
         let kept = Mutex::new(Kept::read(&records)?);
         let datasets = AtomicUsize::new(datasets::listed(&records)?);
-        Ok(Self { records, kept, datasets })
+        Ok(Self { records, kept, datasets, noted: Editions::default() })
     }
 
     /// Does all of this to each of these, in one step.

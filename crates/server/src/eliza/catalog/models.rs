@@ -30,6 +30,7 @@ impl Catalog {
         let sql = "INSERT INTO models (model, imported_name, imported_ms) VALUES (?1, ?2, ?3)
             ON CONFLICT DO UPDATE SET imported_name = ?2, imported_ms = ?3";
         let values = params![model.to_string(), imported.name, imported.at.as_millis()];
+        let _changing = self.noted.change();
         self.records.step(sql, values).map(drop)
     }
 
@@ -37,6 +38,7 @@ impl Catalog {
     pub(crate) fn note_provider_model(&self, model: ModelId, name: &str) -> Result<(), RecordsError> {
         let sql = "INSERT INTO models (model, provider_model) VALUES (?1, ?2)
             ON CONFLICT DO UPDATE SET provider_model = ?2";
+        let _changing = self.noted.change();
         self.records.step(sql, params![model.to_string(), name]).map(drop)
     }
 
@@ -58,6 +60,7 @@ impl Catalog {
             output,
             at.as_millis(),
         ];
+        let _changing = self.noted.change();
         self.records.step(sql, values).map(drop)
     }
 
@@ -70,6 +73,7 @@ impl Catalog {
     /// Forgets what was noted of these models.
     pub(crate) fn forget_models(&self, models: &BTreeSet<ModelId>) -> Result<(), RecordsError> {
         let models = models.iter().map(ToString::to_string);
+        let _changing = self.noted.change();
         self.forget_all(&["DELETE FROM models WHERE model = ?1"], models)
     }
 }

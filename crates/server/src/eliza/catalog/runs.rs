@@ -66,6 +66,7 @@ impl Catalog {
             backend.map(Backend::as_str),
             model,
         ];
+        let _changing = self.noted.change();
         self.records.step(sql, values).map(drop)
     }
 
@@ -81,6 +82,7 @@ impl Catalog {
     pub(crate) fn make_version(&self, job: JobId) -> Result<(), RecordsError> {
         let sql =
             "INSERT INTO versions (job) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM versions WHERE job = ?1)";
+        let _changing = self.noted.change();
         self.records.step(sql, params![job.to_string()]).map(drop)
     }
 
@@ -99,6 +101,7 @@ impl Catalog {
     /// Forgets what was noted of the runs of these jobs.
     pub(crate) fn forget_runs(&self, jobs: &BTreeSet<JobId>) -> Result<(), RecordsError> {
         let jobs = jobs.iter().map(ToString::to_string);
+        let _changing = self.noted.change();
         self.forget_all(&["DELETE FROM versions WHERE job = ?1", "DELETE FROM runs WHERE job = ?1"], jobs)
     }
 }
