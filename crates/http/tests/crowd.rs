@@ -5,18 +5,20 @@
 mod support;
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
 use support::apart::{Apart, open_files_max, role, say, told};
 use support::{Client, PATIENCE, config, serve};
-use trainyard_http::{Request, Response, ServerConfig, StatusCode};
+use trainyard_http::{Request, Response, StatusCode};
 
 /// How long a head may take. The crowds here are there for it.
-const HEAD: Duration = Duration::from_secs(1);
-const BODY: Duration = Duration::from_secs(2);
+const HEAD: Duration = Duration::from_secs(2);
+const BODY: Duration = Duration::from_secs(4);
 
 /// What the other process does.
 #[test]
@@ -72,32 +74,52 @@ fn hold_still(address: SocketAddr, connections: usize) {
     told();
 }
 
-/// Sends heads, and after them bodies, a byte at a time to each, in turn, until none is left. Says when it has begun, and
-/// in the end how many were closed on it.
+/// Sends a head, and a body after it, a byte at a time.
+struct Drip {
+    stream: TcpStream,
+    head: Vec<u8>,
+    /// Whether its whole head is out at once, so that it drips a body.
+    is_body: bool,
+}
+
+impl Drip {
+    fn begin(address: SocketAddr, is_body: bool) -> Drip {
+        let mut head = b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n".to_vec();
+        let mut stream = connect(address);
+        if is_body {
+            stream.write_all(&std::mem::take(&mut head)).unwrap();
+        }
+        stream.set_nonblocking(true).unwrap();
+        Drip { stream, head, is_body }
+    }
+
+    /// The next byte; whether it was still taken.
+    fn goes_on(&mut self) -> bool {
+        let byte = if self.head.is_empty() { b'x' } else { self.head.remove(0) };
+        let is_open = match self.stream.read(&mut [0; 1_024]) {
+            Ok(0) => false,
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        };
+        is_open && self.stream.write_all(&[byte]).is_ok()
+    }
+}
+
+/// Drips on so many connections, half of them heads and half of them bodies. For each that is closed it makes another,
+/// until it is told to make no more; says when it has begun, and when the last is closed on it.
 fn drip(address: SocketAddr, connections: usize) {
-    let mut drips: Vec<(TcpStream, Vec<u8>)> = (0..connections)
-        .map(|number| {
-            let head = b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n".to_vec();
-            let mut stream = connect(address);
-            // Half of them have their whole head out, and drip a body.
-            let rest = if number % 2 == 0 { head } else { Vec::new() };
-            if rest.is_empty() {
-                stream.write_all(&head_of_a_body()).unwrap();
-            }
-            stream.set_nonblocking(true).unwrap();
-            (stream, rest)
-        })
-        .collect();
+    let mut drips: Vec<Drip> = (0..connections).map(|number| Drip::begin(address, number % 2 == 1)).collect();
     say("all drip");
+    let questions = questions();
+    let mut is_enough = false;
     while !drips.is_empty() {
-        drips.retain_mut(|(stream, rest)| {
-            let byte = if rest.is_empty() { b'x' } else { rest.remove(0) };
-            let is_open = match stream.read(&mut [0; 1_024]) {
-                Ok(0) => false,
-                Ok(_) => true,
-                Err(error) => error.kind() == ErrorKind::WouldBlock,
-            };
-            is_open && stream.write_all(&[byte]).is_ok()
+        is_enough |= questions.try_recv() != Err(TryRecvError::Empty);
+        drips.retain_mut(|drip| {
+            let stays = drip.goes_on();
+            if !stays && !is_enough {
+                *drip = Drip::begin(address, drip.is_body);
+            }
+            stays || !is_enough
         });
         // So slowly that no head is out in time.
         thread::sleep(HEAD / 20);
@@ -105,35 +127,47 @@ fn drip(address: SocketAddr, connections: usize) {
     say("all are closed");
 }
 
-fn head_of_a_body() -> Vec<u8> {
-    b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n".to_vec()
+/// What the test tells this process, as it comes; it ends with the test.
+fn questions() -> Receiver<String> {
+    let (ask, questions) = channel();
+    thread::spawn(move || {
+        let told = std::iter::repeat_with(told).take_while(|line| !line.is_empty());
+        told.for_each(|line| drop(ask.send(line)));
+    });
+    questions
 }
 
 /// Always has so many connections that say nothing: for each that is closed it makes another. Says on demand how many were
-/// closed so far.
+/// closed so far, and how many were made.
 fn come_again(address: SocketAddr, connections: usize) {
-    let mut held: VecDeque<TcpStream> = (0..connections).map(|_| connect(address)).collect();
+    let come = || {
+        let stream = connect(address);
+        stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        stream
+    };
+    let mut held: VecDeque<TcpStream> = (0..connections).map(|_| come()).collect();
     say("all are there");
-    let (mut closed, questions) = (0, std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)));
-    let asked = std::sync::Arc::clone(&questions);
-    thread::spawn(move || {
-        loop {
-            told();
-            asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        }
-    });
-    let mut answered = 0;
+    let questions = questions();
+    let mut closed = 0;
     loop {
-        let mut oldest = held.pop_front().unwrap();
+        let question = questions.try_recv();
+        if question == Err(TryRecvError::Disconnected) {
+            return;
+        }
         // Nothing ever comes but the end.
-        let _ = oldest.read(&mut [0]);
-        closed += 1;
-        held.push_back(connect(address));
-        while answered < questions.load(std::sync::atomic::Ordering::SeqCst) {
-            answered += 1;
-            say(closed);
+        while !held[0].read(&mut [0]).is_err_and(|error| is_too_early(&error)) {
+            closed += 1;
+            held.pop_front();
+            held.push_back(come());
+        }
+        if question.is_ok() {
+            say(format!("{closed} {}", closed + connections));
         }
     }
+}
+
+fn is_too_early(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 #[test]
@@ -168,36 +202,53 @@ fn whoever_drips_is_cut_and_everybody_else_is_served_meanwhile() {
     let server = serve(timeouts, whatever);
     let mut crowd = Apart::start(format!("drip {} 500", server.local_addr()));
     assert_eq!(crowd.hear(), "all drip");
-    let over = thread::spawn(move || crowd.hear());
     let mut honest = Client::connect(server.local_addr());
-    let mut answered = 0;
-    while !over.is_finished() {
+    let mut ask = || {
         assert_eq!(honest.get("/").status, 200);
         assert_eq!(Client::connect(server.local_addr()).get("/").status, 200);
-        answered += 2;
+    };
+    // As many drip as ever.
+    (0..50).for_each(|_| ask());
+    crowd.tell("no more");
+    let over = thread::spawn(move || crowd.hear());
+    while !over.is_finished() {
+        ask();
     }
     assert_eq!(over.join().unwrap(), "all are closed");
-    println!("{answered} requests were answered meanwhile");
-    assert!(answered >= 100, "only {answered} requests were answered meanwhile");
 }
 
 #[test]
 fn a_crowd_beyond_the_limit_waits_and_an_honest_client_has_its_turn() {
     const SEATS: usize = 50;
     const CROWD: usize = 300;
-    let config: ServerConfig = config().with_connections(SEATS).with_header_timeout(HEAD / 5);
-    let server = serve(config, whatever);
+    // One thread: as long as it is held, the server does nothing else.
+    let config = config().with_connections(SEATS).with_header_timeout(HEAD / 10).with_io_threads(1);
+    let (enter, entered) = channel();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let server = serve(config, move |_| {
+        enter.send(()).unwrap();
+        let _ = released.lock().unwrap().recv();
+        async { Response::text(StatusCode::OK, "here") }
+    });
     let mut crowd = Apart::start(format!("return {} {CROWD}", server.local_addr()));
     assert_eq!(crowd.hear(), "all are there");
-    let mut closed = || -> usize {
+    let mut closed_and_made = || -> (usize, usize) {
         crowd.tell("how many?");
-        crowd.hear().parse().unwrap()
+        let said = crowd.hear();
+        let (closed, made) = said.split_once(' ').unwrap();
+        (closed.parse().unwrap(), made.parse().unwrap())
     };
     for _ in 0..3 {
-        let before = closed();
-        assert_eq!(Client::connect(server.local_addr()).get("/").status, 200);
-        let ahead = closed() - before;
-        // All who were there before, and those at the seats once more.
-        assert!(ahead <= CROWD + 2 * SEATS, "{ahead} had their turn before");
+        let mut honest = Client::connect(server.local_addr());
+        honest.send("GET / HTTP/1.1\r\n\r\n");
+        // Whoever of the crowd is made after this comes behind it.
+        let (_, ahead) = closed_and_made();
+        entered.recv_timeout(PATIENCE).unwrap();
+        let (closed, _) = closed_and_made();
+        release.send(()).unwrap();
+        assert_eq!(honest.receive().status, 200);
+        // Those that were there before, and at most those that sit beside it.
+        assert!(closed <= ahead + SEATS, "{closed} had their turn before, and {ahead} were there");
     }
 }

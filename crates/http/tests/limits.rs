@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{Client, config, serve};
+use support::{Client, PATIENCE, config, serve, unhurried};
 use trainyard_http::{
     BodyError, Mount, Mounts, Request, Response, RunningServer, Server, ServerConfig, StatusCode, service_fn,
 };
@@ -65,9 +65,8 @@ fn a_content_length_that_says_too_little_makes_two_requests_of_one() {
 #[test]
 fn a_body_that_dribbles_is_given_up() {
     // A byte in time, again and again: never silent for long, and yet slower than may be.
-    let stall = Duration::from_secs(1);
-    let check = |rate: u32, expected: u16| {
-        let server = reader(config().with_body_stall_timeout(stall).with_body_rate(rate));
+    let check = |stall: Duration, rate: u32, expected: u16| {
+        let server = reader(unhurried().with_body_stall_timeout(stall).with_body_rate(rate));
         let mut client = Client::connect(server.local_addr());
         client.send("POST / HTTP/1.1\r\ncontent-length: 30\r\n\r\n");
         for _ in 0..30 {
@@ -78,8 +77,9 @@ fn a_body_that_dribbles_is_given_up() {
         }
         assert_eq!(client.receive().status, expected, "{rate} bytes a second");
     };
-    check(1_000, 408);
-    check(0, 200);
+    check(Duration::from_secs(1), 1_000, 408);
+    // No byte may be later than that, however slow this machine is.
+    check(Duration::from_secs(5), 0, 200);
 }
 
 #[test]
@@ -168,34 +168,36 @@ fn too_large_a_head_is_a_431() {
     assert_eq!(client.rest(), "");
 }
 
-/// Runs `conversation` and checks that the server ended it after `SHORT`, and not much later.
-fn ends_in_time(config: ServerConfig, conversation: impl FnOnce(&mut Client)) {
+/// Runs `conversation` and checks that the server ended it after `time`, and not an hour later.
+fn ends_after(time: Duration, config: ServerConfig, conversation: impl FnOnce(&mut Client)) {
     let server = reader(config);
-    let mut client = Client::connect(server.local_addr());
     let begin = Instant::now();
+    let mut client = Client::connect(server.local_addr());
     conversation(&mut client);
     let rest = client.rest();
     let took = begin.elapsed();
     assert_eq!(rest, "");
-    assert!(took >= SHORT * 9 / 10, "closed after {took:?}");
-    assert!(took < Duration::from_secs(5), "closed after {took:?}");
+    assert!(took >= time * 9 / 10, "closed after {took:?}");
 }
 
 #[test]
 fn a_silent_connection_is_closed() {
-    ends_in_time(config().with_header_timeout(SHORT), |_| {});
+    ends_after(SHORT, unhurried().with_header_timeout(SHORT), |_| {});
 }
 
 #[test]
 fn half_a_head_is_closed() {
-    ends_in_time(config().with_header_timeout(SHORT), |client| {
-        client.send("GET / HTTP/1.1\r\nhalf: ");
+    ends_after(SHORT, unhurried().with_header_timeout(SHORT), |client| {
+        // It may be too late for that already.
+        client.try_send("GET / HTTP/1.1\r\nhalf: ");
     });
 }
 
 #[test]
 fn half_a_head_after_a_request_is_closed() {
-    ends_in_time(config().with_header_timeout(SHORT), |client| {
+    // The first head has to be there in time.
+    let time = SHORT * 15;
+    ends_after(time, unhurried().with_header_timeout(time), |client| {
         assert_eq!(client.get("/").status, 200);
         client.send("GET / HTTP/1.1\r\nhalf: ");
     });
@@ -203,27 +205,28 @@ fn half_a_head_after_a_request_is_closed() {
 
 #[test]
 fn a_head_that_drips_is_closed() {
-    let server = reader(config().with_header_timeout(SHORT));
+    let server = reader(unhurried().with_header_timeout(SHORT));
     let mut client = Client::connect(server.local_addr());
-    client.send("GET / HTTP/1.1\r\nh: ");
+    client.try_send("GET / HTTP/1.1\r\nh: ");
     let begin = Instant::now();
-    while begin.elapsed() < support::PATIENCE && client.has_nothing_within(Duration::from_millis(20)) {
+    while client.has_nothing_within(Duration::from_millis(20)) {
         client.try_send("x");
+        assert!(begin.elapsed() < PATIENCE, "it is never closed");
     }
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(client.rest(), "");
 }
 
 #[test]
 fn an_idle_connection_is_closed() {
-    ends_in_time(config().with_keep_alive_timeout(SHORT), |client| {
+    ends_after(SHORT, unhurried().with_keep_alive_timeout(SHORT), |client| {
         assert_eq!(client.get("/").status, 200);
     });
 }
 
 #[test]
 fn a_stalled_body_is_a_408() {
-    for config in [config().with_body_stall_timeout(SHORT), config().with_body_timeout(SHORT)] {
-        ends_in_time(config, |client| {
+    for config in [unhurried().with_body_stall_timeout(SHORT), unhurried().with_body_timeout(SHORT)] {
+        ends_after(SHORT, config, |client| {
             let answer = client.send("POST / HTTP/1.1\r\ncontent-length: 10\r\n\r\nabc").receive();
             assert_eq!((answer.status, &*answer.headers["connection"]), (408, "close"));
         });
@@ -239,16 +242,16 @@ fn each_mount_has_its_own_time_for_a_body() {
         .unwrap();
     let begin = "HTTP/1.1\r\ncontent-length: 4\r\n\r\nab";
     // What the mount says counts, whether the server says more or less.
-    let server = Server::start(config().with_body_timeout(support::PATIENCE), mounts).unwrap();
+    let server = Server::start(unhurried().with_body_timeout(PATIENCE), mounts).unwrap();
     let mut short = Client::connect(server.local_addr());
     let mut long = Client::connect(server.local_addr());
     long.send(format!("POST /default {begin}"));
     assert_eq!(short.send(format!("POST /short {begin}")).receive().status, 408);
     assert_eq!(long.send("cd").receive().body, "4");
 
-    let mounts = Mounts::new().with(mount("/long").with_body_timeout(support::PATIENCE));
+    let mounts = Mounts::new().with(mount("/long").with_body_timeout(PATIENCE));
     let mounts = mounts.and_then(|mounts| mounts.with(mount("/default"))).unwrap();
-    let server = Server::start(config().with_body_timeout(SHORT), mounts).unwrap();
+    let server = Server::start(unhurried().with_body_timeout(SHORT), mounts).unwrap();
     let mut short = Client::connect(server.local_addr());
     let mut long = Client::connect(server.local_addr());
     long.send(format!("POST /long {begin}"));
@@ -258,26 +261,27 @@ fn each_mount_has_its_own_time_for_a_body() {
 
 #[test]
 fn a_body_that_drips_is_a_408() {
-    let server = reader(config().with_body_timeout(SHORT));
+    let server = reader(unhurried().with_body_timeout(SHORT));
     let mut client = Client::connect(server.local_addr());
     client.send("POST / HTTP/1.1\r\ncontent-length: 1000000\r\n\r\n");
     while client.has_nothing_within(Duration::from_millis(20)) {
-        assert!(client.try_send("x"));
+        // It may have been told just now.
+        client.try_send("x");
     }
     assert_eq!(client.receive().status, 408);
 }
 
 #[test]
 fn an_answer_that_nobody_takes_is_cut() {
-    let server = serve(config().with_write_stall_timeout(SHORT), async |_| {
+    let server = serve(unhurried().with_write_stall_timeout(SHORT), async |_| {
         Response::text(StatusCode::OK, "x".repeat(64 << 20))
     });
     let mut client = Client::connect(server.local_addr());
     client.send("GET / HTTP/1.1\r\n\r\n");
     let begin = Instant::now();
     // It ends because the stalled connection is cut, not because of the deadline.
-    let report = server.shutdown(support::PATIENCE);
-    assert!(report.is_clean() && begin.elapsed() < support::PATIENCE / 2, "{report:?} {:?}", begin.elapsed());
+    let report = server.shutdown(PATIENCE);
+    assert!(report.is_clean() && begin.elapsed() < PATIENCE / 2, "{report:?} {:?}", begin.elapsed());
     assert!(client.rest().len() < 64 << 20);
 }
 
@@ -285,12 +289,13 @@ fn an_answer_that_nobody_takes_is_cut() {
 fn a_slow_reader_that_goes_on_reading_gets_it_all() {
     let bytes = 8 << 20;
     let server = serve(
-        config().with_write_stall_timeout(SHORT * 3).with_keep_alive_timeout(SHORT),
+        unhurried().with_write_stall_timeout(SHORT * 15).with_keep_alive_timeout(SHORT),
         move |_| async move { Response::text(StatusCode::OK, "x".repeat(bytes)) },
     );
     let mut client = Client::connect(server.local_addr());
     client.send("GET / HTTP/1.1\r\n\r\n");
     let length = client.receive_head().headers["content-length"].parse::<usize>().unwrap();
     assert_eq!(length, bytes);
-    assert_eq!(client.read_slowly(length, 20), bytes);
+    // All of it takes longer than nothing may be taken.
+    assert_eq!(client.read_slowly(length, 20, SHORT), bytes);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::{Rig, class, outcome, shut_down, submit};
+use support::{Rig, SAFETY, class, outcome, shut_down, submit};
 use trainyard_core::Trained;
 use trainyard_runtime::{Context, JobToTrain};
 
@@ -16,6 +16,7 @@ fn one_edition_is_one_state_and_whoever_was_acknowledged_sees_a_later_one() {
     let rig = Rig::new();
     let yard = rig.start(|_: &mut Context, _: &JobToTrain| Ok(Trained::default()));
     let is_over = AtomicBool::new(false);
+    let (looked, looks) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let (mut states, mut last) = (BTreeMap::new(), 0);
@@ -27,15 +28,20 @@ fn one_edition_is_one_state_and_whoever_was_acknowledged_sees_a_later_one() {
                 assert!(edition >= last, "it never goes back");
                 last = edition;
                 assert_eq!(*states.entry(edition).or_insert(state), state, "edition {edition}");
+                let _enough = looked.send(());
             }
             states.len()
         });
+        looks.recv_timeout(SAFETY).expect("it looks before there is anything");
         for n in 0..100 {
             let before = yard.edition();
             let id = submit(&yard, &format!("subject {n}"), class());
             assert!(yard.edition() > before, "a job has come");
             outcome(&yard, id);
         }
+        while looks.try_recv().is_ok() {}
+        // What is told next may have been seen long ago; what is told after it is seen now.
+        (0..2).for_each(|_| looks.recv_timeout(SAFETY).expect("it looks at all of it"));
         is_over.store(true, Ordering::SeqCst);
         assert!(reader.join().unwrap() > 1);
     });

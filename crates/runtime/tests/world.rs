@@ -91,8 +91,8 @@ fn a_checkpoint_keeps_its_folder_until_there_is_a_newer_one() {
     let yard = rig.start(train);
     submit(&yard, "a", class());
     dones.recv().unwrap();
-    drop(step);
     let mut changes = yard.subscribe();
+    drop(step);
     until(&mut changes, |event| matches!(event, Event::Finished { .. }));
     shut_down(&yard);
     assert_eq!(rig.dir.attempts(), 0, "it is over: nothing goes on from its checkpoints");

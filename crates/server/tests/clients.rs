@@ -26,7 +26,7 @@ fn the_python_client() {
     let (_data, service) = serve(keyed);
     let said = run(Command::new(&python).arg(script("cyborgdb_client.py")).args([service.url(), ROOT_KEY]));
     println!("{said}");
-    service.shutdown(Duration::from_secs(10));
+    service.shutdown(Duration::from_secs(300));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_recipe_of_mathfi() {
     let script = script("mathfi_client.py");
     let said = run(Command::new(&python).arg(script).args([service.url(), "a@example.com", "s3cret"]));
     println!("{said}");
-    service.shutdown(Duration::from_secs(10));
+    service.shutdown(Duration::from_secs(300));
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn the_npm_client() {
     let (_data, open) = serve(|config| config);
     let said = run(Command::new(node).arg(script).args([service.url(), ROOT_KEY, open.url()]));
     println!("{said}");
-    service.shutdown(Duration::from_secs(10));
-    open.shutdown(Duration::from_secs(10));
+    service.shutdown(Duration::from_secs(300));
+    open.shutdown(Duration::from_secs(300));
 }
 
 fn keyed(config: ServiceConfig) -> ServiceConfig {

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::serving::{self, Serving};
-use support::{Client, Points, long_training, until};
+use support::{Client, LONG_LISTS, LONG_VECTORS, Points, long_training, until};
 use trainyard_server::{OpenError, Service, ServiceConfig};
 
 fn config(folder: &Path) -> ServiceConfig {
@@ -33,7 +33,7 @@ fn start(folder: &Path) -> (Serving, String, Client) {
 /// An index that trains for a while, and somebody who has asked for that and waits.
 fn begin_long_training(client: &Client) -> thread::JoinHandle<()> {
     client.create("docs");
-    client.upsert("docs", &Points::scattered(0, 10_000));
+    client.upsert("docs", &Points::scattered(0, LONG_VECTORS));
     client.until_trained("docs");
     let waiting = client.clone();
     thread::spawn(move || {
@@ -49,17 +49,17 @@ fn a_killed_server_goes_on_with_its_training() {
     let waiting = begin_long_training(&client);
     serving.hear("trained ");
     serving.hear("training "); // the next one: at its first word the process dies
-    client.upsert("docs", &Points::scattered(10_000, 100));
+    client.upsert("docs", &Points::scattered(LONG_VECTORS, 100));
     serving.process.kill().unwrap();
     drop(serving);
     waiting.join().unwrap();
 
     let (_serving, opened, client) = start(folder.path());
     assert!(opened.starts_with("1 attempt interrupted and requeued"), "{opened}");
-    assert_eq!(client.count("docs"), 10_100, "what was acknowledged is there");
+    assert_eq!(client.count("docs"), LONG_VECTORS as u64 + 100, "what was acknowledged is there");
     assert!(client.is_training("docs"), "it goes on by itself");
     client.until_trained("docs");
-    assert_eq!(client.describe("docs")["n_lists"], 500);
+    assert_eq!(client.describe("docs")["n_lists"], LONG_LISTS);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_server_that_is_asked_to_stop_keeps_a_checkpoint() {
     assert!(checkpoint.is_some_and(|checkpoint| checkpoint.step > 0), "it goes on where it was");
     let client = Client::new(service.url());
     client.until_trained("docs");
-    assert_eq!(client.describe("docs")["n_lists"], 500);
-    service.shutdown(Duration::from_secs(10));
+    assert_eq!(client.describe("docs")["n_lists"], LONG_LISTS);
+    service.shutdown(Duration::from_secs(300));
 }
 
 #[test]
@@ -100,5 +100,5 @@ fn a_folder_that_another_process_has_is_refused() {
     assert!(error.to_string().ends_with(&format!("in use by process {}", serving.process.id())), "{error}");
     assert_eq!(client.get("/v1/health").0, 200, "the first one is not disturbed");
     drop(serving);
-    Service::open(config(folder.path())).unwrap().0.shutdown(Duration::from_secs(10));
+    Service::open(config(folder.path())).unwrap().0.shutdown(Duration::from_secs(300));
 }

@@ -56,5 +56,5 @@ fn the_published_client_goes_through_a_whole_life() {
     let created = ollama.asked().into_iter().find(|asked| asked.path == "/api/create").unwrap();
     let created: Value = serde_json::from_slice(&created.body).unwrap();
     assert_eq!((&created["model"], &created["name"]), (&"mine".into(), &"mine".into()), "{created}");
-    service.shutdown(Duration::from_secs(10));
+    service.shutdown(Duration::from_secs(300));
 }

@@ -16,7 +16,8 @@ use trainyard_core::port::Change;
 use trainyard_finetune::{Adapter, Base, Recipe};
 use trainyard_server::{Service, ServiceConfig};
 
-const SECONDS: Duration = Duration::from_secs(20);
+/// Nobody waits for it, on a slow machine neither.
+const SECONDS: Duration = Duration::from_secs(300);
 const STEPS: NonZeroU64 = NonZeroU64::new(100).expect("it is not 0");
 const ITERATIONS: u64 = 80;
 

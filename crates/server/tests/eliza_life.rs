@@ -16,7 +16,8 @@ use trainyard_http::secret::Secret;
 use trainyard_process::AtShutdown;
 use trainyard_server::{ElizaCommand, OpenError, Presence, Service, ServiceConfig, ValidateCommand};
 
-const SECONDS: Duration = Duration::from_secs(10);
+/// Nobody waits for it, on a slow machine neither.
+const SECONDS: Duration = Duration::from_secs(300);
 
 fn open(config: ServiceConfig) -> (Service, Agent) {
     let (service, _) = Service::open(config).expect("the folder can be opened");

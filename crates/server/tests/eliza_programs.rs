@@ -15,7 +15,8 @@ use support::until_told;
 use trainyard_eliza::Backend;
 use trainyard_server::{ElizaCommand, Presence, Service, ServiceConfig};
 
-const SECONDS: Duration = Duration::from_secs(10);
+/// Nobody waits for it, on a slow machine neither.
+const SECONDS: Duration = Duration::from_secs(300);
 
 fn open(folder: &Path, backend: Backend, command: ElizaCommand) -> (Service, Agent) {
     let config = ServiceConfig::new(folder)

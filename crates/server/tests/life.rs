@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Client, DIMENSION, INDEX_KEY, Points, long_training, named, until};
+use support::{Client, DIMENSION, INDEX_KEY, LONG_LISTS, LONG_VECTORS, Points, long_training, named, until};
 use trainyard_core::{Class, Kind, QueueName, Reason, Subject, Submission, Trained};
 use trainyard_cyborgdb::{IndexId, Settings};
 use trainyard_http::secret::Secret;
@@ -17,7 +17,8 @@ use trainyard_runtime::{Context, JobToTrain, TrainError};
 use trainyard_server::{JournalChoice, OpenError, Opened, Service, ServiceConfig};
 use uuid::Uuid;
 
-const SECONDS: Duration = Duration::from_secs(10);
+/// Nobody waits for it, on a slow machine neither.
+const SECONDS: Duration = Duration::from_secs(300);
 
 fn config(folder: &Path) -> ServiceConfig {
     ServiceConfig::new(folder).with_listen(SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -101,7 +102,7 @@ fn what_is_deleted_while_it_trains_never_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let (service, _, client) = open(folder.path());
     client.create("docs");
-    client.upsert("docs", &Points::scattered(0, 10_000));
+    client.upsert("docs", &Points::scattered(0, LONG_VECTORS));
     client.until_trained("docs");
     let waiting = thread::spawn({
         let client = client.clone();
@@ -132,7 +133,7 @@ fn a_train_that_waits_is_answered_when_the_service_stops_and_goes_on_at_the_next
     let folder = tempfile::tempdir().unwrap();
     let (service, _, client) = open(folder.path());
     client.create("docs");
-    client.upsert("docs", &Points::scattered(0, 10_000));
+    client.upsert("docs", &Points::scattered(0, LONG_VECTORS));
     client.until_trained("docs");
     let waiting = thread::spawn({
         let client = client.clone();
@@ -153,7 +154,7 @@ fn a_train_that_waits_is_answered_when_the_service_stops_and_goes_on_at_the_next
     assert_eq!((opened.yard.attempts_interrupted, opened.yard.waiting), (0, 0), "it runs again already");
     assert!(client.is_training("docs"));
     client.until_trained("docs");
-    assert_eq!(client.describe("docs")["n_lists"], 500);
+    assert_eq!(client.describe("docs")["n_lists"], LONG_LISTS);
     service.shutdown(SECONDS);
 }
 

@@ -17,7 +17,8 @@ use trainyard_http::secret::Secret;
 use trainyard_mathfi::{Limits, Settings};
 use trainyard_server::{Service, ServiceConfig};
 
-const SECONDS: Duration = Duration::from_secs(10);
+/// Nobody waits for it, on a slow machine neither.
+const SECONDS: Duration = Duration::from_secs(300);
 
 fn config(folder: &Path) -> ServiceConfig {
     ServiceConfig::new(folder)

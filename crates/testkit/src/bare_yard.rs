@@ -268,10 +268,10 @@ impl BareYard {
     /// Blocks the test until the yard is as it should be.
     ///
     /// # Panics
-    /// When it is not within 60 seconds.
+    /// When it is not within 300 seconds.
     pub fn wait_until(&self, mut look: impl FnMut(&Yard) -> bool) {
         let mut state = self.shared.state.lock();
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_secs(300);
         let waited = self.shared.changed.wait_while_for(&mut state, |state| !look(&state.yard), patience);
         assert!(!waited.timed_out(), "nothing of the sort has happened");
     }

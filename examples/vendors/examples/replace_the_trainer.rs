@@ -99,7 +99,7 @@ impl Client {
 
     /// Asks until it is so, as clients of this wire do.
     fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value, Box<dyn Error>> {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(300);
         while Instant::now() < end {
             let request = self.agent.get(format!("{}{path}", self.url)).header("x-api-key", "k3y");
             let answer: Value = request.call()?.body_mut().read_json()?;

@@ -15,7 +15,7 @@ use trainyard_cyborgdb::Settings;
 use trainyard_http::{Mount, Mounts, RunningServer, Server, ServerConfig};
 
 /// Long enough for anything that is going to happen at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The status and the body of what is answered to a request that asks for the connection to be closed.
 fn ask(server: &RunningServer, headers: &str, body: &str) -> (String, String) {

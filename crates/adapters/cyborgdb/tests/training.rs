@@ -23,6 +23,9 @@ fn service() -> Settings {
     Settings::new().with_rule(Rule::Service { floor: 10 }).with_min_vectors(10)
 }
 
+/// Nobody waits longer than this, on a slow machine neither.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A `train` that is under way.
 struct Train<'b>(Pin<Box<dyn Future<Output = Told> + Send + 'b>>);
 
@@ -46,7 +49,7 @@ impl<'b> Train<'b> {
 
     #[track_caller]
     fn ends(self, fixture: &str) {
-        block_on(timeout(Duration::from_secs(20), self.0)).expect("its job is over").is(200, fixture);
+        block_on(timeout(PATIENCE, self.0)).expect("its job is over").is(200, fixture);
     }
 }
 
@@ -82,10 +85,13 @@ fn the_clients_train() {
         let bench = Bench::new(documented());
         bench.create("i");
         let body = fixture(&format!("requests/{client}"));
+        let before = bench.jobs();
         let train = bench.service.call(post("/v1/indexes/train", &body));
         block_on(async {
             let mut train = train;
-            assert!(timeout(Duration::from_millis(200), &mut train).await.is_none());
+            while bench.jobs() == before {
+                assert!(timeout(Duration::from_millis(1), &mut train).await.is_none());
+            }
             let parameters = bench.parameters();
             assert_eq!(
                 TrainParameters::from_bytes(&parameters).unwrap(),
@@ -457,39 +463,57 @@ fn a_model_of_before_the_restart_serves_after_it() {
 
 #[test]
 fn a_thousand_blocked_trains_slow_nothing_down() {
-    const TRAINS: usize = 1_000;
-    let bench = Bench::over(documented(), Arc::new(yard()), Arc::new(MemoryHost::default()));
+    let fresh = || Bench::over(documented(), Arc::new(yard()), Arc::new(MemoryHost::default()));
+    // The same jobs, and nobody who waits for them.
+    let alone = fresh();
+    alone.create("i");
+    let without = block_on(async {
+        drop(blocked(&alone).await);
+        status_time(&alone).await
+    });
+    let bench = fresh();
     bench.create("i");
+    block_on(async {
+        // This one thread holds all of them, and answers between them.
+        let mut trains = blocked(&bench).await;
+        let with = status_time(&bench).await;
+        println!("a status takes {with:?} beside {TRAINS} blocked trains, {without:?} without them");
+        assert!(with < 20 * without, "{with:?} beside {TRAINS} blocked trains, {without:?} without them");
+        bench.post_all_done(&mut trains).await;
+    });
+}
+
+const TRAINS: usize = 1_000;
+
+/// So many trains, each of which waits for its job.
+async fn blocked(bench: &Bench) -> Vec<Answer<'_>> {
     let body = with_key("i", "");
     let mut trains: Vec<Answer<'_>> =
         (0..TRAINS).map(|_| bench.service.call(post("/v1/indexes/train", &body))).collect();
-    block_on(async {
+    let deadline = Instant::now() + PATIENCE;
+    while bench.jobs() < TRAINS {
         for train in &mut trains {
             assert!(timeout(Duration::ZERO, train).await.is_none(), "it waits");
         }
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while bench.jobs() < TRAINS {
-            for train in &mut trains {
-                assert!(timeout(Duration::ZERO, train).await.is_none());
-            }
-            assert!(Instant::now() < deadline, "{} of {TRAINS} are queued", bench.jobs());
-        }
-        // This one thread holds all of them, and answers between them.
+        assert!(Instant::now() < deadline, "{} of {TRAINS} are queued", bench.jobs());
+    }
+    trains
+}
+
+/// How long it takes at best to tell that all is well, and a thousand names: whatever else this machine does, it does
+/// not always.
+async fn status_time(bench: &Bench) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..20 {
         let started = Instant::now();
-        let rounds = 20;
-        for _ in 0..rounds {
-            let health = trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/health");
-            assert_eq!(bench.service.call(health).await.status(), 200);
-            let status =
-                trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/indexes/training-status");
-            let told = Told::of(bench.service.call(status).await).await;
-            assert_eq!(names(&told.json(), "training_indexes").len(), TRAINS);
-        }
-        // Each lists a thousand names; a millisecond or so where nothing else goes on.
-        assert!(started.elapsed() / rounds < Duration::from_millis(250), "{:?}", started.elapsed() / rounds);
-        println!("a status beside {TRAINS} blocked trains takes {:?}", started.elapsed() / rounds);
-        bench.post_all_done(&mut trains).await;
-    });
+        let health = trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/health");
+        assert_eq!(bench.service.call(health).await.status(), 200);
+        let status = trainyard_http::Request::new(trainyard_http::Method::GET, "/v1/indexes/training-status");
+        let told = Told::of(bench.service.call(status).await).await;
+        assert_eq!(names(&told.json(), "training_indexes").len(), TRAINS);
+        best = best.min(started.elapsed());
+    }
+    best
 }
 
 impl Bench {

@@ -268,7 +268,7 @@ mod tests {
         let mut again = Process::find(process.identity()).unwrap().expect("it is there");
         assert!(!again.wait(Duration::ZERO).unwrap());
         again.signal(Signal::TERM).unwrap();
-        assert!(process.wait(Duration::from_secs(20)).unwrap());
+        assert!(process.wait(Duration::from_secs(300)).unwrap());
         assert!(Process::find(process.identity()).unwrap().is_none());
         process.signal(Signal::KILL).unwrap();
     }
@@ -286,7 +286,7 @@ mod tests {
         }
         assert!(!process.wait(Duration::ZERO).unwrap());
         process.signal(Signal::KILL).unwrap();
-        assert!(process.wait(Duration::from_secs(20)).unwrap());
+        assert!(process.wait(Duration::from_secs(300)).unwrap());
     }
 
     #[test]
@@ -303,10 +303,10 @@ mod tests {
         let value = format!("{}.1", std::process::id());
         let [mut mine, mut others] = [group(&value), group(&format!("{value}0"))];
         assert_eq!(kill_all_with("TRAINYARD_TEST_RUN", &value).unwrap(), 1);
-        assert!(mine.wait(Duration::from_secs(20)).unwrap());
+        assert!(mine.wait(Duration::from_secs(300)).unwrap());
         assert!(!others.wait(Duration::ZERO).unwrap());
         others.signal(Signal::KILL).unwrap();
-        assert!(others.wait(Duration::from_secs(20)).unwrap());
+        assert!(others.wait(Duration::from_secs(300)).unwrap());
         assert_eq!(kill_all_with("TRAINYARD_TEST_RUN", &value).unwrap(), 0);
     }
 

@@ -379,7 +379,7 @@ impl Handle {
 
     fn wait(&mut self) {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let safety = Timespec { tv_sec: 60, tv_nsec: 0 };
+        let safety = Timespec { tv_sec: 300, tv_nsec: 0 };
         assert_eq!(poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&safety)), Ok(1), "it ends");
     }
 }

@@ -26,6 +26,9 @@ impl Apart {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["apart", "--exact", "--nocapture", "--test-threads=1"])
             .env(ROLE, role.to_string())
+            // Where glibc allocates: what is large and given back is the system's again at once, so that what this
+            // process takes is what it holds, and not what the allocator has kept of it for another thread.
+            .env("MALLOC_MMAP_THRESHOLD_", "65536")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -14,11 +14,19 @@ use std::time::Duration;
 
 use trainyard_http::{Mount, Mounts, Request, Response, RunningServer, Server, ServerConfig, service_fn};
 
-/// Longer than any test takes; a test that runs into it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any test takes, on a slow machine too; a test that runs into it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn config() -> ServerConfig {
     ServerConfig::new("127.0.0.1:0".parse().unwrap())
+}
+
+/// Where nobody is ever too slow: what a test bounds beside it is what it sees.
+pub(crate) fn unhurried() -> ServerConfig {
+    let hour = Duration::from_secs(3_600);
+    let config =
+        config().with_header_timeout(hour).with_keep_alive_timeout(hour).with_write_stall_timeout(hour);
+    config.with_body_timeout(hour).with_body_stall_timeout(hour)
 }
 
 /// A server with one service at the root.
@@ -113,13 +121,17 @@ impl Client {
 
     /// Waits for the server to close, and gives back what came before.
     pub(crate) fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest_bytes()).into_owned()
+    }
+
+    pub(crate) fn rest_bytes(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.0.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => panic!("the server did not close: {error}"),
         }
-        String::from_utf8_lossy(&rest).into_owned()
+        rest
     }
 
     /// Whether nothing has come yet.
@@ -138,12 +150,12 @@ impl Client {
         nothing
     }
 
-    /// Reads a body in `steps`, with a rest between them. How much of it came?
-    pub(crate) fn read_slowly(&mut self, length: usize, steps: usize) -> usize {
+    /// Reads a body in `steps`, with such a rest before each. How much of it came?
+    pub(crate) fn read_slowly(&mut self, length: usize, steps: usize, rest: Duration) -> usize {
         let mut piece = vec![0; length.div_ceil(steps)];
         let mut taken = 0;
         while taken < length {
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(rest);
             let wanted = piece.len().min(length - taken);
             match self.0.read_exact(&mut piece[..wanted]) {
                 Ok(()) => taken += wanted,

@@ -123,12 +123,17 @@ pub(crate) fn named(name: &str) -> Value {
     json!({ "index_name": name, "index_key": INDEX_KEY })
 }
 
-/// A training that goes on for a while: many lists, no tolerance to end it early, and where the code is fast, small
-/// blocks.
+/// So many vectors [`long_training`] is for.
+pub(crate) const LONG_VECTORS: usize = 20_000;
+/// So many lists it makes of them.
+pub(crate) const LONG_LISTS: usize = 1_500;
+
+/// A training that goes on for a while, so that a test that is held up comes while it does: many lists, no tolerance to
+/// end it early, and where the code is fast, small blocks.
 pub(crate) fn long_training(name: &str) -> Value {
     json!({
         "index_name": name, "index_key": INDEX_KEY,
-        "n_lists": 500, "tolerance": 1e-300, "max_iters": 60,
+        "n_lists": LONG_LISTS, "tolerance": 1e-300, "max_iters": 60,
         "batch_size": if cfg!(debug_assertions) { 1024 } else { 1 },
     })
 }
@@ -142,14 +147,15 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Looks again at every change of a yard until it is so, and not for ever.
+/// Looks again at every change of a yard until it is so, and not for ever. What follows from a change may come after it
+/// was told, so it looks now and then without one.
 pub(crate) fn until_told(yard: &Trainyard, what: &str, mut is_so: impl FnMut() -> bool) {
     let mut changes = yard.subscribe();
     let end = Instant::now() + LONG;
     while !is_so() {
         let left = end.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "waited too long until {what}");
-        changes.next_timeout(left);
+        changes.next_timeout(left.min(Duration::from_secs(1)));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,7 +16,7 @@ use super::eliza::{Agent, FakeOllama, Program, trajectory};
 use super::heygen::{Gated, Studio, photo};
 use super::mathfi::{Caller, easy, text, without_class};
 use super::steady::{Gate, Steady};
-use super::{Client, INDEX_KEY, named, until, until_told};
+use super::{Client, INDEX_KEY, LONG, named, until, until_told};
 
 const ROOT_KEY: &str = "a-root-key";
 const USER: &str = "ann@example.com";
@@ -82,7 +81,7 @@ impl Seeded {
     }
 
     pub(crate) fn close(self) {
-        self.service.shutdown(Duration::from_secs(20));
+        self.service.shutdown(LONG);
         drop(self.folder);
     }
 

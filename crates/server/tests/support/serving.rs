@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
 
 use trainyard_server::{Service, ServiceConfig, Terminal};
 
@@ -51,7 +50,7 @@ pub(crate) fn serve(config: ServiceConfig, hear: impl Fn(&str) + Send + 'static)
     let shown = thread::spawn(|| Terminal::log(std::io::stdout()).show(watch));
     thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).for_each(|line| hear(&line)));
     stopped.recv().expect("it is told to stop");
-    println!("> closed {}", service.shutdown(Duration::from_secs(20)));
+    println!("> closed {}", service.shutdown(LONG));
     shown.join().expect("no panic").expect("it can write");
 }
 
@@ -69,6 +68,9 @@ impl Serving {
         let mut process = Command::new(std::env::current_exe().expect("this binary is a file"))
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .env(CHILD, folder)
+            // Where glibc allocates: what is large and given back is the system's again at once, so that what this
+            // process takes is what it holds, and not what the allocator has kept of it for another thread.
+            .env("MALLOC_MMAP_THRESHOLD_", "65536")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

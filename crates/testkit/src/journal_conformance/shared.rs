@@ -122,5 +122,5 @@ pub fn who_missed_a_compaction_gets_the_snapshot(log: &mut impl Log) {
     assert!(records.is_empty());
 }
 
-/// How long a notice may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a notice may take, on a slow machine too.
+const PATIENCE: Duration = Duration::from_secs(300);

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
     use crate::{Item, Settings};
 
-    const SECONDS: Duration = Duration::from_secs(30);
+    const SECONDS: Duration = Duration::from_secs(300);
 
     fn index(folder: &Path, vectors: u16) -> Arc<Index> {
         let index = Index::create(&folder.join("index"), Settings::default()).unwrap();

@@ -17,7 +17,7 @@ use trainyard_prompt::{Api, Artifact, Endpoint, HttpModel, Mipro, Order, train_p
 use trainyard_runtime::{Context, JobToTrain, Trainyard};
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
-const SECONDS: Duration = Duration::from_secs(60);
+const SECONDS: Duration = Duration::from_secs(300);
 const FOLDER: &str = "TRAINYARD_PROMPT_TEST_FOLDER";
 const URL: &str = "TRAINYARD_PROMPT_TEST_URL";
 const AT_ONCE: usize = 2;

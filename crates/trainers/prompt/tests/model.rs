@@ -4,7 +4,6 @@
 mod support;
 
 use std::cell::Cell;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -63,7 +62,7 @@ fn both_apis_are_asked_and_answer() {
 
 #[test]
 fn a_server_that_is_down_is_told_in_words() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // and closed again
+    let address = support::NOBODY;
     let error = ask(endpoint(&format!("http://{address}"), 3)).unwrap_err();
     assert!(error.is_transient());
     let words = format!("the model server at http://{address} could not be reached, or broke off (3 tries)");

@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -253,7 +252,7 @@ fn no_more_candidates_are_scored_than_were_ordered() {
 
 #[test]
 fn a_model_that_does_not_answer_fails_it_in_words() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // and closed again
+    let address = support::NOBODY;
     let patience = Patience::default().with_first_wait(Duration::ZERO).with_tries(3.try_into().unwrap());
     let down = Endpoint::new(Api::OpenAi, &format!("http://{address}"), "tiny").unwrap();
     let held = |endpoint: Endpoint| {

@@ -22,7 +22,7 @@ use trainyard_runtime::{JobToTrain, OpenReport, ShutdownReport, Subscription, Tr
 use trainyard_sqlite::{SqliteJournal, SqliteOptions};
 
 /// Nobody waits longer than this; only a broken test ever waits so long.
-pub const SAFETY: Duration = Duration::from_secs(60);
+pub const SAFETY: Duration = Duration::from_secs(300);
 
 /// What an observer is told.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use super::*;
 use crate::made::Person;
 use crate::{Side, Size, Variation};
 
-const SECONDS: Duration = Duration::from_secs(60);
+const SECONDS: Duration = Duration::from_secs(300);
 const PHOTOS: u64 = 2;
 const STEPS: u64 = 4;
 /// 64 views.

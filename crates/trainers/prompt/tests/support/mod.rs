@@ -13,6 +13,9 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 use trainyard_trajectories::Row;
 
+/// Where nobody listens: whoever asks for any port is never given that one.
+pub(crate) const NOBODY: &str = "127.0.0.1:1";
+
 /// A server of one request a connection.
 pub(crate) struct Fake {
     address: SocketAddr,

@@ -18,7 +18,7 @@ use trainyard_trajectories::Row;
 
 use super::{BASELINE, Fake, examples};
 
-pub(crate) const SECONDS: Duration = Duration::from_secs(60);
+pub(crate) const SECONDS: Duration = Duration::from_secs(300);
 pub(crate) const ROWS: usize = 24;
 
 /// A model that is held before one of its calls until it is time to stop.
