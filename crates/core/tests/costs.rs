@@ -33,7 +33,8 @@ fn a_job_in_line_holds_so_much_in_both_copies_of_a_yard() {
     assert_eq!(line.private, line.committed);
 }
 
-/// Jobs in line before one slot, in a private yard and in the one that readers see, as a driver has them.
+/// Jobs in line before one slot, in a private yard and in the one that readers see, as a driver
+/// leaves them.
 #[derive(Default)]
 struct Line {
     private: Yard,

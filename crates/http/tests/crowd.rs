@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::apart::{Apart, open_files_max, role, say, told};
 use support::{Client, PATIENCE, config, serve};
@@ -211,7 +211,9 @@ fn whoever_drips_is_cut_and_everybody_else_is_served_meanwhile() {
     (0..50).for_each(|_| ask());
     crowd.tell("no more");
     let over = thread::spawn(move || crowd.hear());
+    let begin = Instant::now();
     while !over.is_finished() {
+        assert!(begin.elapsed() < PATIENCE, "they still drip");
         ask();
     }
     assert_eq!(over.join().unwrap(), "all are closed");

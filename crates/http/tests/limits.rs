@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, config, serve, unhurried};
+use support::{Client, PATIENCE, config, serve};
 use trainyard_http::{
     BodyError, Mount, Mounts, Request, Response, RunningServer, Server, ServerConfig, StatusCode, service_fn,
 };
@@ -66,7 +66,7 @@ fn a_content_length_that_says_too_little_makes_two_requests_of_one() {
 fn a_body_that_dribbles_is_given_up() {
     // A byte in time, again and again: never silent for long, and yet slower than may be.
     let check = |stall: Duration, rate: u32, expected: u16| {
-        let server = reader(unhurried().with_body_stall_timeout(stall).with_body_rate(rate));
+        let server = reader(config().with_body_stall_timeout(stall).with_body_rate(rate));
         let mut client = Client::connect(server.local_addr());
         client.send("POST / HTTP/1.1\r\ncontent-length: 30\r\n\r\n");
         for _ in 0..30 {
@@ -182,12 +182,12 @@ fn ends_after(time: Duration, config: ServerConfig, conversation: impl FnOnce(&m
 
 #[test]
 fn a_silent_connection_is_closed() {
-    ends_after(SHORT, unhurried().with_header_timeout(SHORT), |_| {});
+    ends_after(SHORT, config().with_header_timeout(SHORT), |_| {});
 }
 
 #[test]
 fn half_a_head_is_closed() {
-    ends_after(SHORT, unhurried().with_header_timeout(SHORT), |client| {
+    ends_after(SHORT, config().with_header_timeout(SHORT), |client| {
         // It may be too late for that already.
         client.try_send("GET / HTTP/1.1\r\nhalf: ");
     });
@@ -197,7 +197,7 @@ fn half_a_head_is_closed() {
 fn half_a_head_after_a_request_is_closed() {
     // The first head has to be there in time.
     let time = SHORT * 15;
-    ends_after(time, unhurried().with_header_timeout(time), |client| {
+    ends_after(time, config().with_header_timeout(time), |client| {
         assert_eq!(client.get("/").status, 200);
         client.send("GET / HTTP/1.1\r\nhalf: ");
     });
@@ -205,7 +205,7 @@ fn half_a_head_after_a_request_is_closed() {
 
 #[test]
 fn a_head_that_drips_is_closed() {
-    let server = reader(unhurried().with_header_timeout(SHORT));
+    let server = reader(config().with_header_timeout(SHORT));
     let mut client = Client::connect(server.local_addr());
     client.try_send("GET / HTTP/1.1\r\nh: ");
     let begin = Instant::now();
@@ -218,14 +218,14 @@ fn a_head_that_drips_is_closed() {
 
 #[test]
 fn an_idle_connection_is_closed() {
-    ends_after(SHORT, unhurried().with_keep_alive_timeout(SHORT), |client| {
+    ends_after(SHORT, config().with_keep_alive_timeout(SHORT), |client| {
         assert_eq!(client.get("/").status, 200);
     });
 }
 
 #[test]
 fn a_stalled_body_is_a_408() {
-    for config in [unhurried().with_body_stall_timeout(SHORT), unhurried().with_body_timeout(SHORT)] {
+    for config in [config().with_body_stall_timeout(SHORT), config().with_body_timeout(SHORT)] {
         ends_after(SHORT, config, |client| {
             let answer = client.send("POST / HTTP/1.1\r\ncontent-length: 10\r\n\r\nabc").receive();
             assert_eq!((answer.status, &*answer.headers["connection"]), (408, "close"));
@@ -242,7 +242,7 @@ fn each_mount_has_its_own_time_for_a_body() {
         .unwrap();
     let begin = "HTTP/1.1\r\ncontent-length: 4\r\n\r\nab";
     // What the mount says counts, whether the server says more or less.
-    let server = Server::start(unhurried().with_body_timeout(PATIENCE), mounts).unwrap();
+    let server = Server::start(config().with_body_timeout(PATIENCE), mounts).unwrap();
     let mut short = Client::connect(server.local_addr());
     let mut long = Client::connect(server.local_addr());
     long.send(format!("POST /default {begin}"));
@@ -251,7 +251,7 @@ fn each_mount_has_its_own_time_for_a_body() {
 
     let mounts = Mounts::new().with(mount("/long").with_body_timeout(PATIENCE));
     let mounts = mounts.and_then(|mounts| mounts.with(mount("/default"))).unwrap();
-    let server = Server::start(unhurried().with_body_timeout(SHORT), mounts).unwrap();
+    let server = Server::start(config().with_body_timeout(SHORT), mounts).unwrap();
     let mut short = Client::connect(server.local_addr());
     let mut long = Client::connect(server.local_addr());
     long.send(format!("POST /long {begin}"));
@@ -261,19 +261,21 @@ fn each_mount_has_its_own_time_for_a_body() {
 
 #[test]
 fn a_body_that_drips_is_a_408() {
-    let server = reader(unhurried().with_body_timeout(SHORT));
+    let server = reader(config().with_body_timeout(SHORT));
     let mut client = Client::connect(server.local_addr());
     client.send("POST / HTTP/1.1\r\ncontent-length: 1000000\r\n\r\n");
+    let begin = Instant::now();
     while client.has_nothing_within(Duration::from_millis(20)) {
         // It may have been told just now.
         client.try_send("x");
+        assert!(begin.elapsed() < PATIENCE, "it is never told");
     }
     assert_eq!(client.receive().status, 408);
 }
 
 #[test]
 fn an_answer_that_nobody_takes_is_cut() {
-    let server = serve(unhurried().with_write_stall_timeout(SHORT), async |_| {
+    let server = serve(config().with_write_stall_timeout(SHORT), async |_| {
         Response::text(StatusCode::OK, "x".repeat(64 << 20))
     });
     let mut client = Client::connect(server.local_addr());
@@ -287,9 +289,10 @@ fn an_answer_that_nobody_takes_is_cut() {
 
 #[test]
 fn a_slow_reader_that_goes_on_reading_gets_it_all() {
-    let bytes = 8 << 20;
+    // Much more than the system takes on its way.
+    let bytes = 64 << 20;
     let server = serve(
-        unhurried().with_write_stall_timeout(SHORT * 15).with_keep_alive_timeout(SHORT),
+        config().with_write_stall_timeout(SHORT * 15).with_keep_alive_timeout(SHORT),
         move |_| async move { Response::text(StatusCode::OK, "x".repeat(bytes)) },
     );
     let mut client = Client::connect(server.local_addr());

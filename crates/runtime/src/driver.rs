@@ -9,8 +9,8 @@ use crate::DriveError;
 use crate::load::Load;
 use crate::sync::{Arc, AtomicU64, Notices, Ordering, RwLock};
 
-/// Decides on a private yard, commits, and only then lets readers see: the two yards change places, which is all that a
-/// reader ever waits for.
+/// Decides on a private yard, commits, and only then lets readers see: the two yards change places, which is all of its
+/// work that a reader waits for.
 ///
 /// After an error it must be dropped: its private yard may be ahead of the journal.
 ///
@@ -278,7 +278,7 @@ impl Driver {
     }
 
     /// Lets readers see what is durable: the private yard, which is what was committed. What they saw so far becomes the
-    /// private one, and goes the same way while nobody waits for it.
+    /// private one, and goes the same way while no reader waits for it.
     fn show(&mut self, news: &News, facts: &[Fact]) -> Result<(), DriveError> {
         {
             let mut committed = self.committed.write();

@@ -248,13 +248,16 @@ impl<H: Handle + ?Sized, S: Host + ?Sized> Edge<H, S> {
     /// The same in words, which are kept. Not of one that waits: for how long yet is another matter each time.
     fn tell_job(&self, id: JobId) -> Result<Response, Fault> {
         let notes = self.host.notes_edition();
-        let sight = self.sight(id)?;
-        let (job, model, mark) = (sight.job.clone(), sight.model.clone(), self.mark(id));
-        let response = ok(&One::Job(self.job_record(sight, mark.clone(), usize::MAX)?));
-        let is_whole = response.status() == StatusCode::OK && !matches!(job.phase, Phase::Waiting(_));
-        if let (true, Some(notes), Some(json)) = (is_whole, notes, response.bytes_ready())
+        let (sight, mark) = (self.sight(id)?, self.mark(id));
+        let is_kept = notes.is_some() && !matches!(sight.job.phase, Phase::Waiting(_));
+        let made_of = is_kept.then(|| (sight.job.clone(), sight.model.clone(), mark.clone()));
+        let response = ok(&One::Job(self.job_record(sight, mark, usize::MAX)?));
+        if let (Some((job, model, mark)), Some(notes), Some(json)) = (made_of, notes, response.bytes_ready())
+            && response.status() == StatusCode::OK
             && self.host.notes_edition() == Some(notes)
         {
+            // Without the room that the text was made in.
+            let json = Bytes::copy_from_slice(&json);
             self.told.keep(Telling { notes, job, model, mark, json });
         }
         Ok(response)

@@ -49,9 +49,15 @@ impl Roll {
                 counted
             }
             None => {
-                let few = yard.jobs().filter(is_ours).map(|job| job.id).take(FEW + 1);
-                *ours = Some(few.collect());
-                count_all(yard)
+                let (mut counted, mut few) = (Status::default(), BTreeSet::new());
+                for job in yard.jobs().filter(is_ours) {
+                    counted.add(job);
+                    if few.len() <= FEW {
+                        few.insert(job.id);
+                    }
+                }
+                *ours = Some(few);
+                counted
             }
         };
         ours.take_if(|ours| ours.len() > FEW);

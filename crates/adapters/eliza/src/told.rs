@@ -21,6 +21,11 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
+    /// What it takes: its text, and what the job brought along, which the yard may have forgotten by then.
+    fn bytes(&self) -> usize {
+        self.json.len() + self.job.parameters.as_bytes().len()
+    }
+
     /// Whether job and model are in the books, and there as they are here.
     pub(crate) fn is_of(&self, yard: &Yard) -> bool {
         yard.job(self.job.id).is_some_and(|job| *job == self.job && made(yard, job) == self.model.as_ref())
@@ -35,7 +40,7 @@ pub(crate) struct Told(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     tellings: BTreeMap<JobId, Entry>,
-    /// What the texts take.
+    /// What the tellings take.
     bytes: usize,
 }
 
@@ -68,7 +73,7 @@ impl Told {
 
     /// Takes the place of what was told of the job before. Ids grow with time, so of others the first one is the oldest.
     pub(crate) fn keep(&self, telling: Telling) {
-        let (job, bytes) = (telling.job.id, telling.json.len());
+        let (job, bytes) = (telling.job.id, telling.bytes());
         if bytes > BYTES_MAX {
             return;
         }
@@ -90,7 +95,7 @@ impl Told {
 impl Kept {
     fn forget(&mut self, job: JobId) {
         if let Some(entry) = self.tellings.remove(&job) {
-            self.bytes -= entry.telling.json.len();
+            self.bytes -= entry.telling.bytes();
         }
     }
 }

@@ -72,7 +72,7 @@ fn a_job_is_put_into_words_once_and_anew_after_each_change() {
 }
 
 #[test]
-fn what_happens_to_others_is_no_change_and_nobody_is_told_of_another_job() {
+fn what_the_yard_does_with_others_is_no_change_and_nobody_is_told_of_another_job() {
     let bench = Bench::new();
     bench.build();
     let [one, other] = ["one", "other"].map(|line| {

@@ -270,5 +270,5 @@ fn no_secret_is_shown() {
     let shown = format!("{:?}", bench.service);
     assert!(!shown.contains(KEY) && !shown.contains("0a0b0c"), "{shown}");
     let told = bench.send(login("ann", "a wrong guess"));
-    assert!(!told.text().contains("guess"));
+    assert!(!told.json().to_string().contains("guess"));
 }

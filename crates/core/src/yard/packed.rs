@@ -37,11 +37,13 @@ impl<K: Ord + Copy, V> Packed<K, V> {
             Err(place) => place,
         };
         if piece.len() < PIECE_MAX {
-            piece.insert(place, (key, value));
-        } else if place == PIECE_MAX && self.is_last(lowest) {
+            put(piece, place, (key, value));
+        } else if place == PIECE_MAX {
             self.pieces.insert(key, vec![(key, value)]);
         } else {
-            self.split(lowest);
+            // Where it grows, whoever comes a little late leaves what is full nearly full.
+            let at = if self.is_last(lowest) { place.max(PIECE_MAX / 2) } else { PIECE_MAX / 2 };
+            self.split(lowest, at);
             self.insert(key, value);
         }
         None
@@ -91,7 +93,7 @@ impl<K: Ord + Copy, V> Packed<K, V> {
     fn insert_first(&mut self, key: K, value: V) {
         match self.pieces.pop_first() {
             Some((_, mut piece)) if piece.len() < PIECE_MAX => {
-                piece.insert(0, (key, value));
+                put(&mut piece, 0, (key, value));
                 self.pieces.insert(key, piece);
             }
             full => {
@@ -106,9 +108,10 @@ impl<K: Ord + Copy, V> Packed<K, V> {
     }
 
     /// Makes two pieces of one that is full.
-    fn split(&mut self, lowest: K) {
+    fn split(&mut self, lowest: K, at: usize) {
         let Some(piece) = self.pieces.get_mut(&lowest) else { return };
-        let upper = piece.split_off(PIECE_MAX / 2);
+        let upper = piece.split_off(at);
+        piece.shrink_to_fit();
         if let Some((first, _)) = upper.first() {
             self.pieces.insert(*first, upper);
         }
@@ -129,10 +132,22 @@ impl<K: Ord + Copy, V> Packed<K, V> {
         let kept = pair.map_or(lowest, |(kept, _)| kept);
         let Some(kept) = self.pieces.get_mut(&kept) else { return };
         match gone {
-            Some(gone) => kept.extend(gone),
+            Some(gone) => {
+                kept.reserve_exact(PIECE_MAX - kept.len());
+                kept.extend(gone);
+            }
             None => kept.shrink_to_fit(),
         }
     }
+}
+
+/// Puts an entry in a piece that is not full, and takes room for twice as many when it has none, but for no more than a
+/// piece has.
+fn put<E>(piece: &mut Vec<E>, place: usize, entry: E) {
+    if piece.len() == piece.capacity() {
+        piece.reserve_exact(piece.len().clamp(4, PIECE_MAX / 2).min(PIECE_MAX - piece.len()));
+    }
+    piece.insert(place, entry);
 }
 
 fn find<K: Ord, V>(piece: &[(K, V)], key: &K) -> Result<usize, usize> {
@@ -161,7 +176,7 @@ mod tests {
     fn check(packed: &Packed<u32, u32>) {
         let mut before = None;
         for (lowest, piece) in &packed.pieces {
-            assert!(!piece.is_empty() && piece.len() <= PIECE_MAX);
+            assert!(!piece.is_empty() && piece.len() <= PIECE_MAX && piece.capacity() <= PIECE_MAX);
             assert!(
                 piece.capacity() <= (2 * piece.len()).max(PIECE_MAX / 2) + 4 || piece.len() > PIECE_MAX / 4
             );
@@ -208,11 +223,19 @@ mod tests {
 
     #[test]
     fn what_grows_at_its_end_leaves_no_room_and_what_shrinks_gives_it_back() {
-        let mut packed = Packed::default();
-        for key in 0..6_400_u32 {
-            packed.insert(key, key);
-        }
+        let filled = |keys: &mut dyn Iterator<Item = u32>| {
+            let mut packed = Packed::default();
+            for key in keys {
+                packed.insert(key, key);
+            }
+            packed
+        };
         let room = |packed: &Packed<u32, u32>| packed.pieces.values().map(Vec::capacity).sum::<usize>();
+        // Of every five the last comes first.
+        let late = filled(&mut (0..6_400).map(|key| key / 5 * 5 + (key + 4) % 5));
+        check(&late);
+        assert!(room(&late) <= 6_400 * 11 / 10 && late.pieces.len() <= 210, "{}", room(&late));
+        let mut packed = filled(&mut (0..6_400));
         assert_eq!((packed.pieces.len(), room(&packed)), (100, 6_400));
         for key in (0..6_400).filter(|key| key % 32 != 0) {
             packed.remove(&key);

@@ -17,15 +17,12 @@ use trainyard_http::{Mount, Mounts, Request, Response, RunningServer, Server, Se
 /// Longer than any test takes, on a slow machine too; a test that runs into it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Where nobody is ever too slow, longer than [`PATIENCE`]: what a test bounds beside it is what it sees.
 pub(crate) fn config() -> ServerConfig {
-    ServerConfig::new("127.0.0.1:0".parse().unwrap())
-}
-
-/// Where nobody is ever too slow: what a test bounds beside it is what it sees.
-pub(crate) fn unhurried() -> ServerConfig {
     let hour = Duration::from_secs(3_600);
+    let config = ServerConfig::new("127.0.0.1:0".parse().unwrap());
     let config =
-        config().with_header_timeout(hour).with_keep_alive_timeout(hour).with_write_stall_timeout(hour);
+        config.with_header_timeout(hour).with_keep_alive_timeout(hour).with_write_stall_timeout(hour);
     config.with_body_timeout(hour).with_body_stall_timeout(hour)
 }
 

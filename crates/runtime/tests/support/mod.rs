@@ -104,8 +104,9 @@ pub fn job(yard: &Trainyard, job: JobId) -> Job {
     yard.read(|yard| yard.job(job).cloned()).expect("the job is in the books")
 }
 
+/// Whoever waits for the deadline runs into [`SAFETY`] first.
 pub fn shut_down(yard: &Trainyard) -> ShutdownReport {
-    wait(yard.shutdown(Duration::from_secs(60))).unwrap()
+    wait(yard.shutdown(SAFETY * 2)).unwrap()
 }
 
 /// Waits until an event has happened that `wanted` knows.

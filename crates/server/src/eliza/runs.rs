@@ -528,6 +528,7 @@ mod tests {
         check("it has a name", true, &|| runs.catalog.note_provider_model(model, "m").unwrap());
         check("it is measured", true, &|| runs.catalog.note_benchmark(model, &benchmark).unwrap());
         check("it is forgotten", true, &|| runs.catalog.forget_models(&[model].into()).unwrap());
+        check("nobody is forgotten", false, &|| runs.catalog.forget_models(&[].into()).unwrap());
         check("nobody is forgotten", false, &|| runs.forget(&[].into()).unwrap());
         check("the run is forgotten", true, &|| runs.forget(&[JOB].into()).unwrap());
     }

@@ -134,7 +134,7 @@ pub(crate) fn long_training(name: &str) -> Value {
     json!({
         "index_name": name, "index_key": INDEX_KEY,
         "n_lists": LONG_LISTS, "tolerance": 1e-300, "max_iters": 60,
-        "batch_size": if cfg!(debug_assertions) { 1024 } else { 1 },
+        "batch_size": if cfg!(debug_assertions) { 1024 } else { 16 },
     })
 }
 

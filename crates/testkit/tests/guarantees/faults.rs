@@ -237,7 +237,7 @@ pub(crate) const ROWS: &[Row<'_>] = &[
         ],
     ),
     guaranteed(
-        "all bodies together have a bound in memory, and so have all answers that nobody takes",
+        "all bodies together have a bound in memory, and so have all answers that nobody takes; what the allocator keeps of what was given back comes on top",
         "a thousand uploads at once; a client that asks and never reads",
         &[
             tests(

@@ -72,6 +72,9 @@ impl Catalog {
 
     /// Forgets what was noted of these models.
     pub(crate) fn forget_models(&self, models: &BTreeSet<ModelId>) -> Result<(), RecordsError> {
+        if models.is_empty() {
+            return Ok(());
+        }
         let models = models.iter().map(ToString::to_string);
         let _changing = self.noted.change();
         self.forget_all(&["DELETE FROM models WHERE model = ?1"], models)
