@@ -42,8 +42,8 @@ fn main() {
     if only.is_none_or(|only| only == MILLION) {
         // In a process of its own: what smaller worlds have left would be used again, and not be counted.
         let each = in_a_child().unwrap_or_else(|| "no child told".to_owned());
-        tell("memory of a waiting job in the core", &format!("{each} bytes"), "<= 375");
-        println!("memory of a waiting job without parameters: {each} bytes (target <= 375; resident set)");
+        tell("memory of a waiting job in the core", &format!("{each} bytes"), "<= 400");
+        println!("memory of a waiting job without parameters: {each} bytes (target <= 400; resident set)");
     }
     if only.is_some() {
         return;
