@@ -12,7 +12,8 @@ const PIECE_MAX: usize = 64;
 ///
 /// What grows at its end, as ids and places in line do, fills every piece to the last place: an entry then costs its own
 /// size and about a byte. A `BTreeMap` that grows so leaves its nodes half empty, and among a million jobs in line that is
-/// what counts. Pieces that were emptied in part give back what they no longer need.
+/// what counts. Whoever comes out of order may have a full piece halved; neither half keeps the room that it lost. Pieces
+/// that were emptied in part give back what they no longer need.
 #[derive(Clone)]
 pub(super) struct Packed<K, V> {
     /// Each under a key that is not after its first entry, and after all entries of the piece before. None is empty.
